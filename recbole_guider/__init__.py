@@ -1,0 +1,1 @@
+"""recbole_guider: one benchmark suite of denoising multi-modal recommenders on RecBole."""
