@@ -1,0 +1,250 @@
+"""Properties as layers of YAML: RecBole's own defaults, ours, and the user's, in one order.
+
+Plain YAML and dictionaries; nothing here imports torch or recbole, so that planning a grid of
+hundreds of cells stays instant. ``config.py`` hands the result to RecBole's ``Config``.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Optional, Union
+
+import yaml
+
+from recbole_guider.errors import InputError, nearest_name
+
+KINDS = ("model", "method", "dataset", "grid")
+# Keys that describe a property file to its reader and are no properties themselves.
+DESCRIPTIVE_KEYS = frozenset({"how_to_get", "search"})
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without code execution in which 1e-3 is a number, as RecBole's users expect."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d+\.\d*|\.\d+|\d+)([eE][-+]?\d+)$|^[-+]?(\d+\.\d*|\.\d+)$"),
+    list("-+0123456789."),
+)
+
+
+def properties_folder() -> Path:
+    """Returns the folder of the property files: inside the installed package or in the checkout."""
+    package = Path(__file__).resolve().parent
+    installed = package / "properties"
+    return installed if installed.is_dir() else package.parent / "properties"
+
+
+def names(kind: str) -> list[str]:
+    """Returns the sorted names of one kind of property file (model, method, dataset or grid)."""
+    return sorted(path.stem for path in (properties_folder() / kind).glob("*.yaml"))
+
+
+def property_file(kind: str, name: str) -> Path:
+    """Returns the property file of a named model, method, dataset or grid.
+
+    Raises:
+        InputError: nothing of that kind has this name; the message holds the nearest known one.
+    """
+    known = names(kind)
+    if name not in known:
+        label = {"model": "backbone", "dataset": "data set"}.get(kind, kind)
+        raise InputError(
+            f"unknown {label} '{name}'",
+            mend=f"{nearest_name(name, known)} ({label}s are the files of properties/{kind}/)",
+        )
+    return properties_folder() / kind / f"{name}.yaml"
+
+
+def load_properties(path: Union[str, Path]) -> dict[str, Any]:
+    """Reads one YAML file of ``key: value`` pairs.
+
+    Raises:
+        InputError: the file is missing, is no YAML, or is not a mapping.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise InputError(
+            f"cannot be read ({reason})", where=path, mend="Check the path and the encoding."
+        ) from error
+    try:
+        content = yaml.load(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise InputError(
+            f"is not valid YAML ({error.problem})",
+            where=f"{path}:{line}",
+            mend="Write one 'key: value' a line.",
+        ) from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        raise InputError(
+            "does not hold 'key: value' pairs", where=path, mend="Write one 'key: value' a line."
+        )
+    return content
+
+
+def parse_value(text: str) -> Any:
+    """Reads a command-line value as YAML (never as code): ``0.01``, ``[5, 20]``, ``true``, text."""
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError:
+        return text
+
+
+def parse_overrides(arguments: Iterable[str]) -> dict[str, Any]:
+    """Turns ``["--learning_rate=0.01"]`` into ``{"learning_rate": 0.01}``.
+
+    Raises:
+        InputError: an argument is not of the form ``--key=value``, or two give one key two values.
+    """
+    overrides: dict[str, Any] = {}
+    for argument in arguments:
+        match = re.match(r"^--([A-Za-z_][\w-]*)=(.*)$", argument, re.DOTALL)
+        if match is None:
+            raise InputError(
+                f"cannot use the argument '{argument}'",
+                mend="Write overrides as --key=value, for example --learning_rate=0.001.",
+            )
+        key, value = match.group(1), parse_value(match.group(2))
+        if key in overrides and overrides[key] != value:
+            raise InputError(
+                f"is given twice, as {overrides[key]!r} and {value!r}",
+                where=f"--{key}",
+                mend="Keep one.",
+            )
+        overrides[key] = value
+    return overrides
+
+
+@functools.lru_cache(maxsize=None)
+def _recbole_folder() -> Path:
+    spec = importlib.util.find_spec("recbole")
+    if spec is None or not spec.submodule_search_locations:
+        raise InputError("recbole is not installed", mend="Run: pip install recbole==1.2.1")
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+@functools.lru_cache(maxsize=None)
+def _recbole_defaults() -> dict[str, Any]:
+    folder = _recbole_folder() / "properties"
+    layers = [load_properties(folder / "overall.yaml")]
+    layers.append(load_properties(folder / "dataset" / "sample.yaml"))
+    return {key: value for layer in layers for key, value in layer.items()}
+
+
+@functools.lru_cache(maxsize=None)
+def _recbole_arguments() -> frozenset[str]:
+    """Every key that RecBole itself lists, read from its argument file without importing RecBole."""
+    path = _recbole_folder() / "utils" / "argument_list.py"
+    spec = importlib.util.spec_from_file_location("_recbole_argument_list", path)
+    if spec is None or spec.loader is None:
+        raise InputError("is missing", where=path, mend="Run: pip install recbole==1.2.1")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    lists = [value for name, value in vars(module).items() if name.endswith("_arguments")]
+    return frozenset(key for one in lists for key in one)
+
+
+@functools.lru_cache(maxsize=None)
+def _cached_layer(kind: str, name: str) -> dict[str, Any]:
+    path = properties_folder() / "overall.yaml" if kind == "overall" else property_file(kind, name)
+    return {k: v for k, v in load_properties(path).items() if k not in DESCRIPTIVE_KEYS}
+
+
+def suite_layers(model: str, method: str, dataset: str) -> list[dict[str, Any]]:
+    """Returns our own layers: overall < model < method < dataset.
+
+    A data set without a property file is a user's own and adds no layer.
+
+    Raises:
+        InputError: the model or the method is unknown.
+    """
+    layers = [_cached_layer("overall", ""), _cached_layer("model", model)]
+    layers.append(_cached_layer("method", method))
+    if dataset in names("dataset"):
+        layers.append(_cached_layer("dataset", dataset))
+    return layers
+
+
+def known_keys(model: str, method: str, dataset: str) -> frozenset[str]:
+    """Returns every key that may be set for this combination."""
+    ours = [key for layer in suite_layers(model, method, dataset) for key in layer]
+    fixed = {"model", "method", "dataset", "config_files"}
+    return frozenset(ours) | _recbole_arguments() | _recbole_defaults().keys() | fixed
+
+
+def _check_type(key: str, value: Any, default: Any, where: str) -> None:
+    """Refuses a value of another type than the default's where that can only be a slip."""
+    if default is None or value is None or key == "gpu_id":
+        return
+    expected = ""
+    if isinstance(default, bool):
+        expected = "" if isinstance(value, bool) else "true or false"
+    elif isinstance(default, (int, float)):
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            expected = "a number"
+        elif isinstance(default, int) and float(value) != int(value) and key in _INTEGER_KEYS:
+            expected = "a whole number"
+    elif isinstance(default, dict) and not isinstance(value, (dict, str)):
+        expected = "a mapping"
+    if expected:
+        raise InputError(
+            f"expected {expected}, found {value!r}",
+            where=f"{where}{key}",
+            mend=f"The default is {default!r}.",
+        )
+
+
+_INTEGER_KEYS = frozenset(
+    {"epochs", "seed", "train_batch_size", "eval_batch_size", "embedding_size", "n_layers",
+     "stopping_step", "eval_step"}
+)  # fmt: skip
+
+
+def resolve(
+    model: str,
+    method: str,
+    dataset: str,
+    *,
+    files: Sequence[Union[str, Path]] = (),
+    overrides: Optional[Mapping[str, Any]] = None,
+    command_line: Optional[Mapping[str, Any]] = None,
+) -> dict[str, Any]:
+    """Returns the properties of one run as plain, JSON-able values.
+
+    Order, later wins: RecBole's defaults < overall < model < method < dataset < the user's files
+    < ``overrides`` (a dictionary) < ``command_line``.
+
+    Raises:
+        InputError: an unknown model, method or key (with the nearest known name), or a value whose
+            type cannot be meant.
+    """
+    resolved = dict(_recbole_defaults())
+    for layer in suite_layers(model, method, dataset):
+        resolved.update(layer)
+    known = known_keys(model, method, dataset)
+    user_layers = [(f"{path}: ", load_properties(path)) for path in files]
+    user_layers += [("", dict(overrides or {})), ("--", dict(command_line or {}))]
+    defaults = dict(resolved)
+    for where, layer in user_layers:
+        for key, value in layer.items():
+            if key not in known:
+                raise InputError(
+                    f"unknown property for {model} with method {method}",
+                    where=f"{where}{key}",
+                    mend=nearest_name(key, known),
+                )
+            _check_type(key, value, defaults.get(key), where)
+        resolved.update(layer)
+    resolved.update(model=model, method=method, dataset=dataset)
+    return resolved
