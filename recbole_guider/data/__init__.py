@@ -1,0 +1,1 @@
+"""Data sets: splits, modalities, negative sampling and the preparation of source files."""
