@@ -1,0 +1,93 @@
+"""The content hash of a data set: what a number was computed from."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+_BLOCK = 1 << 20
+
+
+def fingerprint(folder: str | Path, name: str) -> str:
+    """Returns a hash over everything in a data set's folder that can change a result.
+
+    Covers ``<name>.inter``, ``<name>.<part>.inter``, ``<name>.item``, ``<name>.user`` and
+    ``<name>.item<modality>``; neither side-cars nor manifests. Hashes of files are kept in a
+    hidden file beside them and reused while size and modification time stay the same.
+
+    Args:
+        folder: the data set's own folder.
+        name: the data set's name.
+
+    Returns:
+        64 hex digits; it depends on the files' names and bytes only.
+    """
+    pattern = re.compile(
+        re.escape(name) + r"(\.\w+)?\.inter|" + re.escape(name) + r"\.(item\w*|user)"
+    )
+    files = sorted(path for path in Path(folder).iterdir() if pattern.fullmatch(path.name))
+    whole = hashlib.sha256()
+    for path, digest in zip(files, _file_hashes(files, Path(folder) / f".{name}.hashes.json")):
+        whole.update(f"{path.name}\0{digest}\n".encode())
+    return whole.hexdigest()
+
+
+def file_hash(path: Path) -> str:
+    """Returns the SHA-256 of a file's bytes as 64 hex digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        for block in iter(lambda: stream.read(_BLOCK), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Opens a temporary file beside ``path`` that takes its place when the block ends well.
+
+    Readers see the old file or the whole new one, also while two processes write at once.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w+b") as stream:
+            yield stream
+        os.chmod(temporary, 0o644)  # mkstemp's 0600 would shut other users of the folder out
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def _file_hashes(files: list[Path], cache: Path) -> list[str]:
+    known = _read_cache(cache)
+    current: dict[str, list[Any]] = {}
+    for path in files:
+        state = path.stat()
+        stamp = [state.st_size, state.st_mtime_ns]
+        entry = known.get(path.name)
+        if not (isinstance(entry, list) and len(entry) == 3 and entry[:2] == stamp):
+            entry = [*stamp, file_hash(path)]
+        current[path.name] = entry
+    if current != known:
+        with contextlib.suppress(OSError), replacing(cache) as stream:  # a read-only folder
+            stream.write(json.dumps(current, indent=1).encode())
+    return [str(current[path.name][2]) for path in files]
+
+
+def _read_cache(cache: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(cache.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

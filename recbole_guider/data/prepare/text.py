@@ -1,0 +1,73 @@
+"""Text features of items: TF-IDF with a truncated SVD, or a sentence encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from recbole_guider.errors import InputError
+
+
+def tfidf_svd(texts: Sequence[str], width: int, seed: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Returns the leading ``width`` directions of the texts' TF-IDF matrix.
+
+    Terms are character 3- to 5-grams inside words: titles are so short that most words occur
+    once, and with whole words one title in five would end near the zero vector. Signs are fixed
+    (the largest entry of a direction is positive) and values rounded to six decimals, far above
+    what libraries for linear algebra differ by, so that other machines get the same numbers.
+
+    Args:
+        texts: one text per item.
+        width: number of directions, smaller than the number of texts and of terms.
+        seed: seed of the randomised SVD.
+
+    Returns:
+        float64 [n_texts, width]; a row's length is at most 1.
+
+    Raises:
+        InputError: the width is not below the number of texts or terms.
+    """
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    terms = TfidfVectorizer(
+        analyzer="char_wb", ngram_range=(3, 5), strip_accents="unicode", sublinear_tf=True
+    ).fit_transform(texts)
+    if not 0 < width < min(terms.shape):
+        raise InputError(
+            f"text width {width} does not fit {terms.shape[0]} texts with {terms.shape[1]} terms",
+            mend=f"Choose a width from 1 to {min(terms.shape) - 1}",
+        )
+    vectors = TruncatedSVD(width, n_iter=10, random_state=seed).fit_transform(terms)
+    largest = np.abs(vectors).argmax(axis=0)
+    vectors *= np.where(vectors[largest, np.arange(width)] < 0, -1.0, 1.0)
+    rounded: np.ndarray[Any, np.dtype[np.float64]] = np.round(vectors, 6) + 0.0  # no -0
+    return rounded
+
+
+def sentence_embeddings(
+    texts: Sequence[str], model_name: str = "sentence-transformers/all-MiniLM-L6-v2"
+) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Returns the vectors of a sentence encoder; the model is downloaded on first use.
+
+    Args:
+        texts: one text per item.
+        model_name: a model that sentence-transformers can load.
+
+    Returns:
+        float32 [n_texts, width of the model].
+
+    Raises:
+        InputError: sentence-transformers is not installed.
+    """
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ImportError as error:
+        raise InputError(
+            "sentence embeddings need the package sentence-transformers",
+            mend="Run: pip install recbole_guider[text]",
+        ) from error
+    vectors = SentenceTransformer(model_name).encode(list(texts), convert_to_numpy=True)
+    return np.asarray(vectors, dtype=np.float32)

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from recbole_guider.data import fingerprint as module
+from recbole_guider.data.fingerprint import file_hash, fingerprint, replacing
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("toy.inter", "toy.itemtext", "toy.itemimage"):
+        (tmp_path / name).write_text(name)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["toy.inter", "toy.itemtext", "toy.itemimage"])
+def test_every_byte_counts(folder, name):
+    before = fingerprint(folder, "toy")
+    (folder / name).write_text(name + "x")
+    assert fingerprint(folder, "toy") != before
+
+
+@pytest.mark.parametrize("name", ["toy.itemaudio", "toy.train.inter", "toy.item", "toy.user"])
+def test_a_new_data_file_counts(folder, name):
+    before = fingerprint(folder, "toy")
+    (folder / name).write_text("")
+    assert fingerprint(folder, "toy") != before
+
+
+@pytest.mark.parametrize(
+    "name", ["toy.itemtext.0123.npy", "toy.manifest.json", "other.inter", "toys.inter", "toy.link"]
+)
+def test_side_cars_and_foreign_files_do_not_count(folder, name):
+    before = fingerprint(folder, "toy")
+    (folder / name).write_text("")
+    assert fingerprint(folder, "toy") == before
+
+
+def test_swapped_contents_are_another_data_set(folder):
+    before = fingerprint(folder, "toy")
+    (folder / "toy.itemtext").write_text("toy.itemimage")
+    (folder / "toy.itemimage").write_text("toy.itemtext")
+    assert fingerprint(folder, "toy") != before
+
+
+def test_the_folder_and_the_times_do_not_count(folder, tmp_path_factory):
+    other = tmp_path_factory.mktemp("other")
+    for path in folder.iterdir():
+        (other / path.name).write_bytes(path.read_bytes())
+    os.utime(other / "toy.inter", (1, 1))
+    assert fingerprint(other, "toy") == fingerprint(folder, "toy")
+
+
+def test_unchanged_files_are_not_read_again(folder, monkeypatch):
+    before = fingerprint(folder, "toy")
+    monkeypatch.setattr(module, "file_hash", lambda path: pytest.fail(f"{path} was read"))
+    assert fingerprint(folder, "toy") == before
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"toy.inter": 3}', '{"toy.inter": [1]}'])
+def test_a_damaged_cache_is_made_again(folder, content):
+    before = fingerprint(folder, "toy")
+    (folder / ".toy.hashes.json").write_text(content)
+    assert fingerprint(folder, "toy") == before
+
+
+def test_a_read_only_folder_is_hashed_without_a_cache(folder, monkeypatch):
+    def refuse(*args, **options):
+        raise PermissionError(13, "Permission denied")
+
+    expected = fingerprint(folder, "toy")
+    (folder / ".toy.hashes.json").unlink()
+    monkeypatch.setattr(module.tempfile, "mkstemp", refuse)
+    assert fingerprint(folder, "toy") == expected
+    assert not (folder / ".toy.hashes.json").exists()
+
+
+def test_replacing_keeps_the_old_file_when_the_block_fails(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+    with pytest.raises(TypeError), replacing(path) as stream:
+        stream.write("text into a binary stream")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+    with replacing(path) as stream:
+        stream.write(b"new")
+    assert path.read_text() == "new"
+
+
+def test_file_hash_is_sha256(tmp_path):
+    path = tmp_path / "abc"
+    path.write_bytes(b"abc")
+    assert file_hash(path).startswith("ba7816bf8f01cfea414140de5dae2223")
