@@ -1,0 +1,1 @@
+"""What a set of finished cells says: statistics, comparisons and tables, from the store alone."""
