@@ -41,3 +41,13 @@ def nearest_name(name: str, known: Iterable[str]) -> str:
         return f"Did you mean '{lowered[close[0]]}'?"
     shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
     return f"Known: {shown}"
+
+
+def one_of(value: object, known: Iterable[str], where: str) -> str:
+    """Returns ``value`` if it is one of the known words; InputError names the nearest otherwise."""
+    words = list(known)
+    if value not in words:
+        raise InputError(
+            f"unknown value '{value}'", where=where, mend=nearest_name(str(value), words)
+        )
+    return str(value)

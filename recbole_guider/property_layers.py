@@ -11,7 +11,7 @@ import importlib.util
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any
 
 import yaml
 
@@ -61,7 +61,7 @@ def property_file(kind: str, name: str) -> Path:
     return properties_folder() / kind / f"{name}.yaml"
 
 
-def load_properties(path: Union[str, Path]) -> dict[str, Any]:
+def load_properties(path: str | Path) -> dict[str, Any]:
     """Reads one YAML file of ``key: value`` pairs.
 
     Raises:
@@ -126,7 +126,7 @@ def parse_overrides(arguments: Iterable[str]) -> dict[str, Any]:
     return overrides
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _recbole_folder() -> Path:
     spec = importlib.util.find_spec("recbole")
     if spec is None or not spec.submodule_search_locations:
@@ -134,7 +134,7 @@ def _recbole_folder() -> Path:
     return Path(next(iter(spec.submodule_search_locations)))
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _recbole_defaults() -> dict[str, Any]:
     folder = _recbole_folder() / "properties"
     layers = [load_properties(folder / "overall.yaml")]
@@ -142,9 +142,9 @@ def _recbole_defaults() -> dict[str, Any]:
     return {key: value for layer in layers for key, value in layer.items()}
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _recbole_arguments() -> frozenset[str]:
-    """Every key that RecBole itself lists, read from its argument file without importing RecBole."""
+    """Every key that RecBole lists, read from its argument file without importing RecBole."""
     path = _recbole_folder() / "utils" / "argument_list.py"
     spec = importlib.util.spec_from_file_location("_recbole_argument_list", path)
     if spec is None or spec.loader is None:
@@ -155,10 +155,13 @@ def _recbole_arguments() -> frozenset[str]:
     return frozenset(key for one in lists for key in one)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _cached_layer(kind: str, name: str) -> dict[str, Any]:
     path = properties_folder() / "overall.yaml" if kind == "overall" else property_file(kind, name)
-    return {k: v for k, v in load_properties(path).items() if k not in DESCRIPTIVE_KEYS}
+    own = load_properties(path)
+    parent = own.pop("extends", None)  # a variant states only what differs from its parent
+    inherited = _cached_layer(kind, parent) if parent else {}
+    return {**inherited, **{k: v for k, v in own.items() if k not in DESCRIPTIVE_KEYS}}
 
 
 def suite_layers(model: str, method: str, dataset: str) -> list[dict[str, Any]]:
@@ -216,9 +219,9 @@ def resolve(
     method: str,
     dataset: str,
     *,
-    files: Sequence[Union[str, Path]] = (),
-    overrides: Optional[Mapping[str, Any]] = None,
-    command_line: Optional[Mapping[str, Any]] = None,
+    files: Sequence[str | Path] = (),
+    overrides: Mapping[str, Any] | None = None,
+    command_line: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Returns the properties of one run as plain, JSON-able values.
 
@@ -248,3 +251,13 @@ def resolve(
         resolved.update(layer)
     resolved.update(model=model, method=method, dataset=dataset)
     return resolved
+
+
+def model_layer(model: str) -> dict[str, Any]:
+    """Returns the properties of one backbone's own file."""
+    return dict(_cached_layer("model", model))
+
+
+def default_method() -> str:
+    """Returns the method of a run that names none."""
+    return str(_cached_layer("overall", "")["method"])

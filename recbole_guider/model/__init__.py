@@ -1,0 +1,1 @@
+"""Backbones: RecBole models that turn users, items and modalities into representations."""

@@ -1,0 +1,199 @@
+"""What every backbone shares: features, scoring by inner product, the losses' common form."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from recbole.model.abstract_recommender import GeneralRecommender
+from recbole.utils import InputType
+from torch import Tensor, nn
+from torch.nn import functional
+
+from recbole_guider.data.sampler import Batch
+from recbole_guider.errors import InputError
+
+
+class BatchVectors(NamedTuple):
+    """Scoring vectors of a batch, one row per triple: s_ui = users . positives.
+
+    ``negatives`` is None where neither backbone nor method needs them.
+    """
+
+    users: Tensor
+    positives: Tensor
+    negatives: Tensor | None
+
+
+def bpr_loss(positive: Tensor, negative: Tensor) -> Tensor:
+    """Per-triple BPR loss, -log sigmoid(s_ui - s_uj), float [b]."""
+    return functional.softplus(negative - positive)
+
+
+def embedding_norm(*matrices: Tensor) -> Tensor:
+    """The toolboxes' L2 term: sum of (un-squared) Frobenius norms over the last matrix' rows."""
+    total = torch.stack([matrix.norm(p=2) for matrix in matrices]).sum()
+    return total / matrices[-1].shape[0]
+
+
+class MultimodalRecommender(GeneralRecommender):
+    """Base of all backbones.
+
+    A backbone says how users and items are represented (``propagate``, and ``user_vectors`` and
+    ``item_vectors`` where scoring adds a row-wise map) and what it optimises besides the ranking
+    term (``auxiliary_loss``). The ranking term itself belongs to the method.
+
+    Attributes:
+        uses_modalities: whether the model reads item features at all.
+        has_ranking_term: whether the model is trained to rank positives above negatives; one that
+            is not states its per-sample ``positive_term`` instead.
+        costly_rows: whether ``item_vectors`` is worth computing once per distinct item of a batch.
+        modalities: names of the modalities in use.
+    """
+
+    input_type = InputType.PAIRWISE
+    uses_modalities = True
+    has_ranking_term = True
+    costly_rows = False
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        super().__init__(config, dataset)
+        if not hasattr(dataset, "splits"):
+            raise InputError(
+                f"{type(self).__name__} got a data set that was not built by this suite",
+                mend="Import recbole_guider before RecBole's run functions are called, "
+                "and build the data set before the model.",
+            )
+        self.splits = dataset.splits
+        self.embedding_size: int = config["embedding_size"]
+        self._cached: tuple[Tensor, Tensor] | None = None
+        self.modalities: list[str] = []
+        if self.uses_modalities:
+            self._attach_features(dataset.item_features(), bool(config["train_features"]))
+
+    def _attach_features(self, features: dict[str, Tensor], trainable: bool) -> None:
+        if not features:
+            raise InputError(
+                f"{type(self).__name__} needs at least one item modality and the data set has none",
+                mend="Add a <name>.item<modality> file, or choose LightGCN.",
+            )
+        self.modalities = list(features)
+        for name, matrix in features.items():
+            if trainable:
+                self.register_parameter(f"feature_{name}", nn.Parameter(matrix.clone()))
+            else:
+                self.register_buffer(f"feature_{name}", matrix, persistent=False)
+
+    def feature(self, modality: str) -> Tensor:
+        """Raw features of one modality, float32 [n_items, width]."""
+        matrix: Tensor = getattr(self, f"feature_{modality}")
+        return matrix
+
+    # What a backbone defines -----------------------------------------------------------------
+
+    def propagate(self) -> tuple[Tensor, Tensor]:
+        """Representations of all users [n_users, d] and items [n_items, d]."""
+        raise NotImplementedError
+
+    def user_vectors(self, users: Tensor, index: Tensor) -> Tensor:
+        """Scoring vectors of the users in ``index``, from what ``propagate`` gave."""
+        return functional.embedding(index, users)
+
+    def item_vectors(self, items: Tensor, index: Tensor) -> Tensor:
+        """Scoring vectors of the items in ``index``, from what ``propagate`` gave."""
+        return functional.embedding(index, items)
+
+    def positive_term(
+        self, batch: Batch, users: Tensor, items: Tensor, vectors: BatchVectors
+    ) -> Tensor:
+        """Per-sample loss [b] of a backbone whose ``has_ranking_term`` is False."""
+        raise NotImplementedError
+
+    def auxiliary_loss(
+        self, batch: Batch, users: Tensor, items: Tensor, vectors: BatchVectors
+    ) -> Tensor:
+        """Everything that is not the ranking term; a scalar."""
+        return users.new_zeros(())
+
+    def on_epoch_start(self, epoch: int) -> None:
+        """Called before each training epoch, for what changes per epoch (edge pruning, graphs)."""
+
+    # What follows from it --------------------------------------------------------------------
+
+    def batch_vectors(
+        self, batch: Batch, users: Tensor, items: Tensor, with_negatives: bool
+    ) -> BatchVectors:
+        """Scoring vectors of a batch's rows."""
+        user_rows = self.user_vectors(users, batch.users)
+        wanted = [batch.positives] + ([batch.negatives] if with_negatives else [])
+        index = torch.cat(wanted)
+        if self.costly_rows:
+            distinct, place = torch.unique(index, return_inverse=True)
+            rows = functional.embedding(place, self.item_vectors(items, distinct))
+        else:
+            rows = self.item_vectors(items, index)
+        positives, *negatives = rows.split(len(batch.positives))
+        return BatchVectors(user_rows, positives, negatives[0] if negatives else None)
+
+    def representations(self) -> tuple[Tensor, Tensor]:
+        """Scoring vectors of all users and items; one propagation per evaluation, then cached.
+
+        Call in evaluation mode and without gradient.
+        """
+        if self._cached is not None:
+            return self._cached
+        users, items = self.propagate()
+        everyone = torch.arange(self.n_users, device=users.device)
+        everything = torch.arange(self.n_items, device=items.device)
+        vectors = self.user_vectors(users, everyone), self.item_vectors(items, everything)
+        if not self.training and not torch.is_grad_enabled():
+            self._cached = vectors
+        return vectors
+
+    def train(self, mode: bool = True) -> MultimodalRecommender:
+        """Switches the mode and forgets cached representations."""
+        self._cached = None
+        super().train(mode)
+        return self
+
+    def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """Loads weights and forgets cached representations."""
+        self._cached = None
+        return super().load_state_dict(*args, **kwargs)
+
+    def calculate_loss(self, interaction: Any) -> Tensor:
+        """The backbone's native loss on a RecBole batch (users, items, negative items)."""
+        users = interaction[self.USER_ID]
+        batch = Batch(
+            users, interaction[self.ITEM_ID], interaction[self.NEG_ITEM_ID], torch.zeros_like(users)
+        )
+        return self.native_loss(batch)
+
+    def native_loss(self, batch: Batch) -> Tensor:
+        """Mean BPR (or the backbone's own positive term) plus the auxiliary loss."""
+        users, items = self.propagate()
+        vectors = self.batch_vectors(batch, users, items, with_negatives=True)
+        if self.has_ranking_term:
+            term = bpr_loss(*logits(vectors))
+        else:
+            term = self.positive_term(batch, users, items, vectors)
+        return term.mean() + self.auxiliary_loss(batch, users, items, vectors)
+
+    def predict(self, interaction: Any) -> Tensor:
+        """Scores of user-item pairs [b]."""
+        users, items = self.representations()
+        rows = users[interaction[self.USER_ID]] * items[interaction[self.ITEM_ID]]
+        return rows.sum(-1)
+
+    def full_sort_predict(self, interaction: Any) -> Tensor:
+        """Scores of every item for the given users, float [b * n_items]."""
+        users, items = self.representations()
+        return (users[interaction[self.USER_ID]] @ items.T).view(-1)
+
+
+def logits(vectors: BatchVectors) -> tuple[Tensor, Tensor]:
+    """s_ui and s_uj of a batch, float [b] each."""
+    if vectors.negatives is None:
+        raise ValueError("these batch vectors were made without negatives")
+    positive = (vectors.users * vectors.positives).sum(-1)
+    return positive, (vectors.users * vectors.negatives).sum(-1)

@@ -1,0 +1,1 @@
+"""Methods: RecBole trainers that decide what happens to any backbone's ranking term."""

@@ -1,0 +1,93 @@
+"""Checkpoints without pickled objects: weights, optimizer, random state, epoch, best so far."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from recbole_guider.errors import InputError
+
+FORMAT = 1
+
+
+def random_state() -> dict[str, Any]:
+    """Returns the state of torch's and numpy's global generators as plain tensors."""
+    kind, keys, position, has_gauss, cached = np.random.get_state()
+    return {
+        "torch": torch.get_rng_state(),
+        "numpy": {
+            "kind": str(kind),
+            "keys": torch.from_numpy(np.asarray(keys).astype(np.int64)),
+            "position": int(position),
+            "has_gauss": int(has_gauss),
+            "cached": float(cached),
+        },
+    }
+
+
+def restore_random_state(state: dict[str, Any]) -> None:
+    """Puts back what ``random_state`` returned."""
+    torch.set_rng_state(state["torch"].cpu())
+    numpy_state = state["numpy"]
+    np.random.set_state(
+        (
+            numpy_state["kind"],
+            numpy_state["keys"].numpy().astype(np.uint32),
+            numpy_state["position"],
+            numpy_state["has_gauss"],
+            numpy_state["cached"],
+        )
+    )
+
+
+def save(path: str | Path, state: dict[str, Any]) -> None:
+    """Writes a checkpoint: to a temporary file beside it, then renamed, so none is ever torn."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    torch.save({"format": FORMAT, **state}, temporary)
+    os.replace(temporary, path)
+
+
+def load(path: str | Path, device: Any) -> dict[str, Any]:
+    """Reads a checkpoint, without running code from it.
+
+    Raises:
+        InputError: the file is missing, damaged, or not a checkpoint of this suite.
+    """
+    try:
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    except OSError as error:
+        raise InputError(
+            f"cannot be read ({error.strerror})", where=path, mend="Check the path."
+        ) from error
+    except (
+        pickle.UnpicklingError,
+        RuntimeError,
+        EOFError,
+        ValueError,
+        zipfile.BadZipFile,
+    ) as error:
+        raise InputError(
+            "is damaged or no checkpoint of this suite", where=path, mend="Train the model again."
+        ) from error
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise InputError(
+            "is no checkpoint of this suite", where=path, mend="Train the model again."
+        )
+    return state
+
+
+def plain(properties: dict[str, Any]) -> dict[str, Any]:
+    """Properties as values that load without running code; enumerations and devices as text."""
+    return {
+        key: value
+        if value is None or isinstance(value, (bool, int, float, str, list, dict))
+        else str(value)
+        for key, value in properties.items()
+    }

@@ -1,0 +1,112 @@
+"""T-CE (Wang et al., WSDM 2021): drop the interactions of largest loss."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from recbole_guider.data.sampler import Batch
+from recbole_guider.errors import InputError, one_of
+from recbole_guider.model.base import BatchVectors, bpr_loss
+from recbole_guider.registry import method
+from recbole_guider.trainer.base import MethodTrainer
+
+LOSS_FORMS = ("pairwise", "pointwise")
+DROP_BASES = ("batch", "positive")
+
+
+def drop_rate(progress: float, largest: float, exponent: float = 1.0) -> float:
+    """The ramp eps(T) = eps_max * min(T / N, 1)^exponent, with ``progress`` = T / N."""
+    return largest * min(max(progress, 0.0), 1.0) ** exponent
+
+
+def kept_count(n: int, rate: float) -> int:
+    """How many of n samples stay at this drop rate: floor((1 - rate) n), at least one."""
+    return max(1, math.floor((1.0 - rate) * n + 1e-9))
+
+
+def smallest(losses: Tensor, count: int) -> Tensor:
+    """bool [n], True for the ``count`` smallest values; ties keep the earlier sample."""
+    kept = torch.zeros(len(losses), dtype=torch.bool, device=losses.device)
+    kept[torch.argsort(losses.detach(), stable=True)[:count]] = True
+    return kept
+
+
+def pairwise_truncated(losses: Tensor, rate: float) -> Tensor:
+    """Mean of the kept per-sample losses [b], the largest ``rate`` of them dropped."""
+    return losses[smallest(losses, kept_count(len(losses), rate))].mean()
+
+
+def pointwise_truncated(positive: Tensor, negative: Tensor, rate: float, base: str) -> Tensor:
+    """Binary cross-entropy in which only positives of large loss are dropped (Eq. 3).
+
+    Args:
+        positive, negative: logits [b]; labels are 1 and 0.
+        rate: drop rate eps(T).
+        base: what eps is a share of: ``batch`` (all 2b samples, as in the authors' code) or
+            ``positive``.
+    """
+    losses = functional.softplus(-positive)
+    total = 2 * len(losses) if base == "batch" else len(losses)
+    dropped = min(total - kept_count(total, rate), len(losses))
+    kept = losses[smallest(losses, len(losses) - dropped)]
+    return torch.cat([kept, functional.softplus(negative)]).mean()
+
+
+@method("T-CE")
+class TruncatedCETrainer(MethodTrainer):
+    """Samples whose current loss is among the largest eps(T) contribute nothing.
+
+    ``loss_form: pairwise`` truncates BPR triples, the form used on ranking backbones;
+    ``pointwise`` is the authors' binary cross-entropy over the positive and its negative. The
+    decision is made per batch on the current loss, without gradient, and the mean is taken over
+    what is kept. eps grows linearly from 0 to ``drop_rate`` over ``ramp_epochs`` (the authors count
+    iterations, which makes the ramp depend on the size of the data). For BM3 the per-interaction
+    alignment takes the place of the triple's loss.
+    """
+
+    def __init__(self, config: Any, model: Any) -> None:
+        super().__init__(config, model)
+        self.largest: float = config["drop_rate"]
+        self.ramp_epochs: float = config["ramp_epochs"]
+        self.exponent: float = config["ramp_exponent"]
+        self.loss_form = one_of(config["loss_form"], LOSS_FORMS, "loss_form")
+        self.drop_base = one_of(config["drop_base"], DROP_BASES, "drop_base")
+        self.iteration = 0
+        if not 0.0 <= self.largest < 1.0:
+            raise InputError(
+                f"expected a share from 0 to below 1, found {self.largest}", where="drop_rate"
+            )
+
+    def current_rate(self) -> float:
+        """eps of the next batch."""
+        assert self.batches is not None
+        steps = self.ramp_epochs * len(self.batches)
+        progress = self.iteration / steps if steps > 0 else 1.0
+        return drop_rate(progress, self.largest, self.exponent)
+
+    def ranking_loss(self, batch: Batch, positive: Tensor, negative: Tensor) -> Tensor:
+        """Truncated BPR or truncated binary cross-entropy."""
+        rate = self.current_rate()
+        self.iteration += 1
+        if self.loss_form == "pointwise":
+            return pointwise_truncated(positive, negative, rate, self.drop_base)
+        return pairwise_truncated(bpr_loss(positive, negative), rate)
+
+    def positive_loss(self, batch: Batch, term: Tensor, vectors: BatchVectors) -> Tensor:
+        """Truncated mean of the backbone's own per-sample term."""
+        rate = self.current_rate()
+        self.iteration += 1
+        return pairwise_truncated(term, rate)
+
+    def method_state(self) -> dict[str, Any]:
+        """The ramp's position."""
+        return {"iteration": self.iteration}
+
+    def load_method_state(self, state: dict[str, Any]) -> None:
+        """Continues the ramp."""
+        self.iteration = state["iteration"]

@@ -1,0 +1,116 @@
+"""GUIDER's teacher: an ID backbone with its own optimizer, outside the student's parameters."""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from recbole_guider.data.sampler import Batch, NegativeSampler, TrainingBatches
+from recbole_guider.data.splits import Interactions, Splits
+from recbole_guider.guider.dbpr import dbpr_loss
+from recbole_guider.registry import backbone_class
+
+PREFIX = "teacher_"
+
+
+class Teacher:
+    """Trains beside the student and scores every training interaction once per epoch.
+
+    Properties named ``teacher_<key>`` override the teacher backbone's own ``<key>``, apart from
+    ``teacher_model`` and ``teacher_learning_rate``.
+
+    Args:
+        config: the run's properties.
+        dataset: the built training data set.
+        generator: order of the teacher's batches and its negatives.
+    """
+
+    def __init__(self, config: Any, dataset: Any, generator: torch.Generator) -> None:
+        overrides = {
+            key[len(PREFIX) :]: value
+            for key, value in config.final_config_dict.items()
+            if key.startswith(PREFIX) and key not in ("teacher_model", "teacher_learning_rate")
+        }
+        name = config["teacher_model"]
+        self.model = backbone_class(name)(config.for_model(name, overrides), dataset)
+        self.device = config["device"]
+        self.model.to(self.device)
+        self.optimizer = torch.optim.Adam(
+            self.model.parameters(),
+            lr=config["teacher_learning_rate"],
+            fused=bool(config["fused_optimizer"]),
+        )
+        splits: Splits = dataset.splits
+        sampler = NegativeSampler(
+            splits.train,
+            splits.n_users,
+            splits.n_items,
+            candidates=config["negative_candidates"],
+        )
+        self.batches = TrainingBatches(splits, config["train_batch_size"], sampler, generator)
+
+    def train_epoch(self, loss_of: Callable[[Batch], Tensor]) -> None:
+        """One pass over the training interactions."""
+        self.model.train()
+        for batch in self.batches:
+            self.optimizer.zero_grad()
+            loss_of(batch).backward()
+            self.optimizer.step()
+        self.model.eval()
+
+    def loss(
+        self, batch: Batch, false: Tensor, has_false: Tensor, weight: float, literal: bool
+    ) -> Tensor:
+        """DBPR plus the backbone's own regulariser.
+
+        mean softplus(-(s_ui - s_uj)) over i in I_true and unobserved j, plus ``weight`` times the
+        same over j in I_false(u) (Eq. 7); ``literal`` keeps Eq. 7 alone, which gives unobserved
+        items no gradient and cannot rank.
+
+        Args:
+            batch: true interactions with an unobserved negative each.
+            false: int64 [b], one item of I_false(u) where ``has_false`` [b] says so.
+        """
+        batch, false, has_false = (
+            batch.to(self.device),
+            false.to(self.device),
+            has_false.to(self.device),
+        )
+        users, items = self.model.propagate()
+        vectors = self.model.batch_vectors(batch, users, items, with_negatives=True)
+        unobserved_margin = (vectors.users * (vectors.positives - vectors.negatives)).sum(-1)
+        false_margin = None
+        if weight > 0 or literal:
+            false_vectors = self.model.item_vectors(items, false)
+            false_margin = (vectors.users * (vectors.positives - false_vectors)).sum(-1)
+        loss = dbpr_loss(unobserved_margin, false_margin, has_false, weight, literal)
+        return loss + self.model.auxiliary_loss(batch, users, items, vectors)
+
+    @torch.no_grad()
+    def interaction_losses(self, train: Interactions) -> Tensor:
+        """l(u, i) = softplus(-s_ui) of every training interaction, float [n] on the CPU (Eq. 2)."""
+        users, items = self.model.representations()
+        chunks = []
+        for rows in torch.arange(len(train)).split(1 << 18):
+            user, item = train.users[rows].to(self.device), train.items[rows].to(self.device)
+            chunks.append(functional.softplus(-(users[user] * items[item]).sum(-1)).cpu())
+        return torch.cat(chunks)
+
+    @torch.no_grad()
+    def margins(self, batch: Batch) -> Tensor:
+        """s_ui - s_uj of a batch, float [b], from the epoch's cached representations."""
+        users, items = self.model.representations()
+        return (users[batch.users] * (items[batch.positives] - items[batch.negatives])).sum(-1)
+
+    def state(self) -> dict[str, Any]:
+        """Weights and optimizer."""
+        return {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Puts back what ``state`` returned."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.model.eval()
