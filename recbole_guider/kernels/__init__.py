@@ -1,0 +1,1 @@
+"""Numerical kernels in plain torch: no RecBole, no files."""
