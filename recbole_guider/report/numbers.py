@@ -1,0 +1,88 @@
+"""The leaderboard as CSV: one row per data set, backbone, method and metric, every number whole."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterator
+
+from recbole_guider.report.board import Board
+from recbole_guider.report.comparison import Against
+from recbole_guider.report.results import ResultKey
+
+_RESULT = [
+    "dataset", "protocol", "backbone", "method", "metric", "mean", "std_over_seeds",
+    "seeds_finished", "seeds_asked", "seeds", "users", "valid_metric", "valid_mean",
+    "best_baseline",
+]  # fmt: skip
+_AGAINST = [
+    "difference", "relative_gain", "low", "high", "t", "p", "p_holm", "wins", "ties", "losses",
+]  # fmt: skip
+
+
+def render_csv(board: Board) -> str:
+    """Returns the CSV text; what does not exist (a hole, no comparison) is an empty field.
+
+    ``vs_best_*`` compares with the column ``best_baseline``, ``vs_base_*`` with the bare backbone:
+    difference of the means, relative gain (a fraction), 95 % bootstrap interval of the difference,
+    t and p of the paired t test, p after Holm's correction, users won, tied and lost.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(
+        _RESULT + [f"{kind}_{name}" for kind in ("vs_best", "vs_base") for name in _AGAINST]
+    )
+    writer.writerows(_rows(board))
+    return text.getvalue()
+
+
+def _rows(board: Board) -> Iterator[list[str]]:
+    compared = board.comparison
+    for dataset in board.datasets:
+        protocols = [
+            result.protocol for key, result in compared.results.items() if key.dataset == dataset
+        ]
+        protocol = protocols[0] if protocols else ""
+        for key in board.keys(dataset):
+            for metric in board.metrics:
+                place = (key, metric)
+                yield [
+                    dataset, protocol, key.backbone, key.method, metric,
+                    *_result(board, key, metric),
+                    compared.best_baseline.get((dataset, key.backbone), ""),
+                    *_against(compared.vs_best.get(place)),
+                    *_against(compared.vs_base.get(place)),
+                ]  # fmt: skip
+
+
+def _result(board: Board, key: ResultKey, metric: str) -> list[str]:
+    asked = len(board.asked[key])
+    result = board.comparison.results.get(key)
+    if result is None:
+        return ["", "", "0", str(asked), "", "", "", ""]
+    return [
+        _number(result.mean[metric]),
+        _number(result.spread[metric]),
+        str(len(result.seeds)),
+        str(asked),
+        " ".join(map(str, result.seeds)),
+        str(len(result.per_user[metric])),
+        result.valid_metric,
+        _number(result.valid),
+    ]
+
+
+def _against(against: Against | None) -> list[str]:
+    if against is None:
+        return [""] * len(_AGAINST)
+    paired = against.paired
+    numbers = [paired.difference, paired.relative_gain, *paired.interval, paired.statistic]
+    numbers += [paired.p_value, against.p_holm]
+    counts = [paired.wins, paired.ties, paired.losses]
+    return [_number(number) for number in numbers] + [str(count) for count in counts]
+
+
+def _number(value: float) -> str:
+    """Returns the shortest text that reads back as the same double; nan is an empty field."""
+    return "" if math.isnan(value) else repr(float(value))

@@ -1,0 +1,210 @@
+"""The leaderboard's files: Markdown in the papers' shape, and CSV, from finished cells alone.
+
+The same finished cells give the same bytes: nothing that differs from run to run (seconds, hosts,
+dates, the order of the records, the locale) reaches the files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from recbole_guider.errors import InputError
+from recbole_guider.report import caption
+from recbole_guider.report.board import Board, arrange
+from recbole_guider.report.comparison import BARE, Against
+from recbole_guider.report.numbers import render_csv
+from recbole_guider.report.results import CellKey, Record, ResultKey
+
+SIGNIFICANCE = 0.05
+HOLE = "—"
+_MARKS = {1: "\\*", -1: "†", 0: ""}
+# Metric columns that fit a page of GitHub without a scroll bar.
+_COLUMNS = 8
+
+
+def render(
+    grid: Mapping[str, Any],
+    cells: Sequence[CellKey],
+    records: Sequence[Record],
+    failures: Mapping[CellKey, str],
+    folder: Path,
+    notes: Sequence[str] = (),
+) -> list[Path]:
+    """Writes ``<grid>.md`` and ``<grid>.csv`` of a grid into a folder and returns their paths.
+
+    Args:
+        grid: a grid file's name, title, datasets, backbones, methods, baselines and metrics.
+        cells: what the grid asks for: (data set, backbone, method, seed).
+        records: finished cells in any order; those that the grid does not ask for are left out.
+        failures: cell -> reason, for cells that failed.
+        folder: where the files go; made if need be. Each file is replaced whole or not at all.
+        notes: sentences that stand above the table, such as which data set stands in.
+
+    Raises:
+        InputError: the records cannot share a column, or the folder cannot be written.
+        ValueError: two cells of a data set evaluated different users.
+    """
+    board = arrange(grid, cells, records, failures)
+    texts = {
+        f"{board.name}.md": render_markdown(board, notes),
+        f"{board.name}.csv": render_csv(board),
+    }
+    return [_write(Path(folder) / name, text) for name, text in texts.items()]
+
+
+def render_markdown(board: Board, notes: Sequence[str] = ()) -> str:
+    """Returns the Markdown page: verdicts, results, gains over the best baseline, provenance."""
+    blocks = [f"# {board.title}"]
+    blocks += [f"> {' '.join(note.split())}" for note in notes]
+    blocks.append("\n".join(caption.verdicts(board, SIGNIFICANCE)))
+    blocks += [_results_table(board, datasets) for datasets in _side_by_side(board)]
+    blocks.append(caption.legend(board, SIGNIFICANCE))
+    holes = caption.missing(board)
+    if holes:
+        blocks += ["## Missing", "\n".join(holes)]
+    if board.comparison.vs_best:
+        blocks += ["## Gain over the best baseline", *_gains(board)]
+    provenance = caption.provenance(board)
+    if provenance:
+        blocks += ["## How the numbers were made", "\n".join(provenance)]
+    blocks.append(
+        f"All numbers, with raw and adjusted p values: [{board.name}.csv]({board.name}.csv)."
+    )
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _side_by_side(board: Board) -> list[tuple[str, ...]]:
+    """Returns the data sets in groups whose columns fit beside each other."""
+    size = max(1, _COLUMNS // len(board.metrics))
+    return [board.datasets[i : i + size] for i in range(0, len(board.datasets), size)]
+
+
+def _results_table(board: Board, datasets: Sequence[str]) -> str:
+    headers = [""] + [f"{name}<br>{metric}" for name in datasets for metric in board.metrics]
+    rows: list[list[str]] = []
+    labels = _labels(board)
+    for backbone, method in board.rows():
+        row = [labels[backbone, method]]
+        for dataset in datasets:
+            key = ResultKey(dataset, backbone, method)
+            row += [_value(board, key, metric) for metric in board.metrics]
+        rows.append(row)
+    return _table(headers, rows)
+
+
+def _labels(board: Board) -> dict[tuple[str, str], str]:
+    """Returns the rows' names: a backbone's first row bears its name, the others ``+ method``."""
+    labels: dict[tuple[str, str], str] = {}
+    named: set[str] = set()
+    for backbone, method in board.rows():
+        added = "" if method == BARE else f"+ {method}"
+        label = added if backbone in named else f"{backbone} {added}"
+        labels[backbone, method] = label.strip()
+        named.add(backbone)
+    return labels
+
+
+def _value(board: Board, key: ResultKey, metric: str) -> str:
+    """Returns one number of the main table with its marks, or a hole."""
+    result = board.comparison.results.get(key)
+    if result is None:
+        return HOLE if key in board.asked else ""
+    text = f"{result.mean[metric]:.4f}"
+    block = [other for other in board.keys(key.dataset) if other.backbone == key.backbone]
+    shown = [board.comparison.results.get(other) for other in block]
+    # By what is printed: two equal numbers are both bold.
+    if text == max(f"{other.mean[metric]:.4f}" for other in shown if other) and len(block) > 1:
+        text = f"**{text}**"
+    against = board.comparison.vs_best.get((key, metric))
+    if against:
+        text += _MARKS[against.sign(SIGNIFICANCE)]
+    finished, asked = len(result.seeds), len(board.asked[key])
+    return text if finished == asked else f"{text} ({finished}/{asked})"
+
+
+def _gains(board: Board) -> list[str]:
+    """Returns, for each data set, the proposed methods against the best baseline."""
+    compared = board.comparison
+    blocks: list[str] = []
+    for dataset in board.datasets:
+        rows = []
+        for key in board.keys(dataset):
+            if (key, board.metrics[0]) not in compared.vs_best:
+                continue
+            rival = ResultKey(dataset, key.backbone, compared.best_baseline[dataset, key.backbone])
+            rival_result = compared.results[rival]
+            rows.append(
+                [f"{key.backbone} + {key.method}", f"{rival.method} ({rival_result.valid:.4f})"]
+                + [
+                    _gain(compared.vs_best[key, metric], rival_result.mean[metric])
+                    for metric in board.metrics
+                ]
+            )
+        if rows:
+            valid = next(
+                r.valid_metric for k, r in compared.results.items() if k.dataset == dataset
+            )
+            headers = [dataset, f"best baseline<br>(validation {valid})", *board.metrics]
+            blocks.append(_table(headers, rows))
+    blocks.append(
+        "Relative gain and its 95 % bootstrap interval over users, in % of the baseline's mean; p "
+        "after Holm's correction; users won / tied / lost. The best baseline is chosen on "
+        "validation and need not be the one with the highest test value."
+    )
+    return blocks
+
+
+def _gain(against: Against, baseline: float) -> str:
+    paired = against.paired
+    if baseline > 0:
+        low, high = (_percent(bound / baseline) for bound in paired.interval)
+        gain = f"{_percent(paired.relative_gain)} %{_MARKS[against.sign(SIGNIFICANCE)]}"
+        gain += f" [{low}, {high}]"
+    else:
+        gain = "baseline is 0"
+    p = "< 0.001" if against.p_holm < 0.001 else f"{against.p_holm:.3f}"
+    return f"{gain}<br>p {p}; {paired.wins} / {paired.ties} / {paired.losses}"
+
+
+def _percent(fraction: float) -> str:
+    text = f"{100 * fraction:+.1f}"
+    return "0.0" if text in ("+0.0", "-0.0") else text
+
+
+def _table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Returns a Markdown table: the first column to the left, numbers to the right."""
+    escaped = [[cell.replace("|", "\\|") for cell in row] for row in [headers, *rows]]
+    return tabulate(
+        escaped[1:],
+        headers=escaped[0],
+        tablefmt="pipe",
+        disable_numparse=True,
+        colalign=["left"] + ["right"] * (len(headers) - 1),
+    )
+
+
+def _write(path: Path, text: str) -> Path:
+    """Writes a file whole or not at all: a temporary file beside it, then a rename."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "wb") as file:
+            file.write(text.encode("utf-8"))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise InputError(
+            f"cannot be written ({error.strerror})",
+            where=path,
+            mend="Give a folder that can be written with --leaderboard.",
+        ) from error
+    return path
