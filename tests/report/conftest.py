@@ -41,7 +41,7 @@ class FakeRecord:
     )  # fmt: skip
 
 
-@pytest.fixture()
+@pytest.fixture
 def grid() -> dict[str, Any]:
     return {
         "name": "table2",
@@ -55,7 +55,7 @@ def grid() -> dict[str, Any]:
     }
 
 
-@pytest.fixture()
+@pytest.fixture
 def make_record() -> Callable[..., FakeRecord]:
     """Makes a record whose users share a level per user; ``lift`` is added to every value."""
 
@@ -80,7 +80,7 @@ def make_record() -> Callable[..., FakeRecord]:
     return make
 
 
-@pytest.fixture()
+@pytest.fixture
 def cells(grid: dict[str, Any]) -> list[tuple[str, str, str, int]]:
     """The grid's cells on ml-100k, the only data set that is asked for."""
     return [

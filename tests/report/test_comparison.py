@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import pytest
+
+from recbole_guider.report.comparison import Against, compare_records
+from recbole_guider.report.results import ResultKey
+from recbole_guider.report.statistics import compare_paired, holm
+
+BASELINES = ("Base", "WBPR", "T-CE")
+
+
+def key(method: str, backbone: str = "BM3", dataset: str = "ml-100k") -> ResultKey:
+    return ResultKey(dataset, backbone, method)
+
+
+def test_the_best_baseline_is_chosen_on_validation_even_when_test_disagrees(make_record) -> None:
+    records = [
+        make_record((*key("Base"), 1), lift=0.0, valid=0.25),
+        make_record((*key("WBPR"), 1), lift=0.1, valid=0.24),  # the best on test
+        make_record((*key("GUIDER"), 1), lift=0.05, valid=0.1),
+    ]
+    compared = compare_records(records, ["Recall@20"], BASELINES)
+    assert compared.best_baseline == {("ml-100k", "BM3"): "Base"}
+    against = compared.vs_best[key("GUIDER"), "Recall@20"]
+    assert against.method == "Base"
+    assert against.paired.difference == pytest.approx(0.05, abs=0.01)
+    assert against.sign(0.05) == 1
+
+
+def test_the_validation_value_is_the_mean_over_seeds_and_ties_follow_the_list(make_record) -> None:
+    records = [
+        make_record((*key("Base"), seed), valid=value) for seed, value in ((1, 0.3), (2, 0.1))
+    ]
+    records += [make_record((*key("WBPR"), seed), valid=0.25) for seed in (1, 2)]
+    records += [make_record((*key("T-CE"), seed), valid=0.25) for seed in (1, 2)]
+    for baselines in (BASELINES, ("T-CE", "WBPR", "Base")):
+        best = compare_records(records, ["Recall@20"], baselines).best_baseline
+        assert best["ml-100k", "BM3"] == next(name for name in baselines if name != "Base")
+
+
+def test_who_is_compared_with_whom(make_record) -> None:
+    records = [make_record((*key(name), 1), valid=0.2) for name in (*BASELINES, "GUIDER", "BOD")]
+    compared = compare_records(records, ["Recall@5"], BASELINES)
+    assert {place.method for place, _ in compared.vs_best} == {"GUIDER", "BOD"}
+    assert {place.method for place, _ in compared.vs_base} == {"WBPR", "T-CE", "GUIDER", "BOD"}
+    assert {against.method for against in compared.vs_base.values()} == {"Base"}
+
+
+def test_without_the_bare_backbone_or_any_baseline_nothing_is_compared(make_record) -> None:
+    compared = compare_records([make_record((*key("GUIDER"), 1))], ["Recall@5"], BASELINES)
+    assert (compared.best_baseline, compared.vs_best, compared.vs_base) == ({}, {}, {})
+    assert len(compared.results) == 1
+
+
+def test_a_family_is_one_data_set_metric_and_question(make_record) -> None:
+    records = [
+        make_record((dataset, backbone, method, 1), lift=0.002 * i)
+        for dataset in ("baby", "ml-100k")
+        for backbone in ("BM3", "VBPR", "LightGCN")
+        for i, method in enumerate(("Base", "WBPR", "GUIDER", "BOD"))
+    ]
+    metrics = ["Recall@5", "NDCG@20"]
+    compared = compare_records(records, metrics, BASELINES)
+    for found, size in ((compared.vs_best, 6), (compared.vs_base, 9)):
+        for dataset in ("baby", "ml-100k"):
+            for metric in metrics:
+                family = [
+                    against
+                    for (place, name), against in found.items()
+                    if place.dataset == dataset and name == metric
+                ]
+                assert len(family) == size
+                adjusted = holm([against.paired.p_value for against in family])
+                assert [against.p_holm for against in family] == pytest.approx(adjusted)
+
+
+def test_the_numbers_are_those_of_the_paired_comparison(make_record) -> None:
+    records = [make_record((*key("Base"), 1)), make_record((*key("GUIDER"), 1), lift=0.003)]
+    compared = compare_records(records, ["Recall@5"], ["Base"])
+    expected = compare_paired(records[1].per_user["recall@5"], records[0].per_user["recall@5"])
+    assert compared.vs_best[key("GUIDER"), "Recall@5"].paired == expected
+    assert compared.vs_base[key("GUIDER"), "Recall@5"] == Against(
+        "Base", expected, expected.p_value
+    )
+
+
+def test_swapped_methods_flip_the_sign(make_record) -> None:
+    def gain(lift: float) -> Against:
+        better, worse = ("GUIDER", "Base") if lift > 0 else ("Base", "GUIDER")
+        high = make_record((*key("X"), 1), lift=0.02)
+        low = make_record((*key("Y"), 1))
+        records = [
+            make_record((*key(better), 1), per_user=high.per_user),
+            make_record((*key(worse), 1), per_user=low.per_user),
+        ]
+        return compare_records(records, ["NDCG@5"], ["Base"]).vs_best[key("GUIDER"), "NDCG@5"]
+
+    up, down = gain(1.0), gain(-1.0)
+    assert (up.sign(0.05), down.sign(0.05)) == (1, -1)
+    assert up.paired.difference == -down.paired.difference
+    assert up.p_holm == down.p_holm

@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+import csv
+import io
+import locale
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from recbole_guider.errors import InputError
+from recbole_guider.report.tables import render
+
+LIFTS = {"Base": 0.0, "WBPR": -0.004, "T-CE": 0.001, "GUIDER": 0.02}
+
+
+@pytest.fixture
+def records(cells, make_record) -> list:
+    """GUIDER helps LightGCN and harms BM3; T-CE is the best baseline on validation."""
+    return [
+        make_record(
+            cell,
+            lift=LIFTS[cell[2]] * (-1 if cell[1] == "BM3" else 1),
+            valid=0.2 + (0.01 if cell[2] == "T-CE" else 0.0),
+        )
+        for cell in cells
+    ]
+
+
+def read(paths: list[Path]) -> tuple[str, list[dict[str, str]]]:
+    markdown, table = (path.read_text(encoding="utf-8") for path in paths)
+    return markdown, list(csv.DictReader(io.StringIO(table)))
+
+
+def rows(markdown: str) -> dict[str, list[str]]:
+    """The first table's rows; a backbone's methods are named like 'BM3 + GUIDER'."""
+    found: dict[str, list[str]] = {}
+    lines = iter(markdown.splitlines())
+    backbone = ""
+    for line in lines:
+        if line.startswith("|"):
+            label, *values = [cell.strip() for cell in line.strip("|").split("|")]
+            if label and not label.startswith(("+", ":")):
+                backbone = label
+            found[f"{backbone} {label}" if label.startswith("+") else label] = values
+        elif found:
+            break
+    return found
+
+
+def test_the_table_has_the_papers_shape(tmp_path, grid, cells, records) -> None:
+    paths = render(grid, cells, records, {}, tmp_path)
+    assert [path.name for path in paths] == ["table2.md", "table2.csv"]
+    table = rows(read(paths)[0])
+    assert list(table)[2:] == [
+        "LightGCN", "LightGCN + WBPR", "LightGCN + T-CE", "LightGCN + GUIDER",
+        "BM3", "BM3 + WBPR", "BM3 + T-CE", "BM3 + GUIDER",
+    ]  # fmt: skip
+    assert table[""] == [f"ml-100k<br>{metric}" for metric in grid["metrics"]]
+    mean = sum(r.per_user["recall@5"].mean() for r in records[:2]) / 2
+    assert table["LightGCN"][0] == f"{mean:.4f}"
+
+
+def test_a_planted_gain_is_starred_and_a_planted_harm_marked(
+    tmp_path, grid, cells, records
+) -> None:
+    markdown, numbers = read(render(grid, cells, records, {}, tmp_path))
+    table = rows(markdown)
+    for value in table["LightGCN + GUIDER"]:
+        assert value.startswith("**")
+        assert value.endswith("**\\*")
+    assert all(value.endswith("†") for value in table["BM3 + GUIDER"])
+    assert not any(c in v for name in ("BM3", "BM3 + T-CE") for v in table[name] for c in "†\\")
+    assert "**GUIDER** against the best baseline: significantly better in 4, worse in 4" in markdown
+    harmed = [r for r in numbers if r["backbone"] == "BM3" and r["method"] == "GUIDER"]
+    assert all(float(r["vs_best_high"]) < 0 for r in harmed)
+
+
+def test_no_mark_without_an_effect(tmp_path, grid, cells, make_record) -> None:
+    records = [make_record(cell) for cell in cells]
+    table = rows(read(render(grid, cells, records, {}, tmp_path))[0])
+    guider = [v for name in table if name.endswith("GUIDER") for v in table[name]]
+    assert not any("†" in value or "\\*" in value for value in guider)
+
+
+def test_holes_are_holes_with_their_reason(tmp_path, grid, cells, records) -> None:
+    failed = ("ml-100k", "BM3", "GUIDER", 2023)
+    gone = [("ml-100k", "LightGCN", "WBPR", 2022), ("ml-100k", "LightGCN", "WBPR", 2023), failed]
+    kept = [record for record in records if tuple(record.cell) not in gone]
+    reasons = {failed: "loss is `nan`\nafter 3 epochs", cells[0]: "an earlier attempt"}
+    markdown, numbers = read(render(grid, cells, kept, reasons, tmp_path))
+    table = rows(markdown)
+    assert table["LightGCN + WBPR"] == ["—"] * 4
+    assert all(value.endswith("(1/2)") for value in table["BM3 + GUIDER"])
+    assert "- LightGCN + WBPR on ml-100k (0 of 2 seeds): seeds 2022, 2023 not run" in markdown
+    assert (
+        "- BM3 + GUIDER on ml-100k (1 of 2 seeds): seed 2023 failed: `loss is 'nan' after 3 epochs`"
+        in markdown
+    )
+    assert "earlier attempt" not in markdown
+    hole = next(r for r in numbers if r["method"] == "WBPR" and r["backbone"] == "LightGCN")
+    assert (hole["mean"], hole["seeds_finished"], hole["seeds_asked"]) == ("", "0", "2")
+
+
+def test_nothing_finished_is_all_holes(tmp_path, grid, cells) -> None:
+    more = [*cells, *(("baby", *cell[1:]) for cell in cells)]
+    markdown, numbers = read(render(grid, more, [], {cells[0]: ""}, tmp_path))
+    assert {value for name, row in rows(markdown).items() for value in row if "<br>" not in value
+            and "--" not in value} == {"—"}  # fmt: skip
+    assert "- baby: not run (16 cells)" in markdown
+    assert "- BM3 on ml-100k: not run (8 cells)" in markdown
+    assert "- LightGCN on ml-100k (0 of 2 seeds): seed 2022 failed; seed 2023 not run" in markdown
+    assert len(numbers) == 2 * 2 * 4 * 4
+
+
+def test_same_store_same_bytes_in_any_order(tmp_path, grid, cells, records, make_record) -> None:
+    first = render(grid, cells, records, {}, tmp_path / "one")
+    stray = make_record(("ml-100k", "VBPR", "Base", 2022))  # not asked for by the grid
+    mixed = random.Random(3).sample([*records, stray], len(records) + 1)
+    second = render(grid, cells[::-1], mixed, {}, tmp_path / "two")
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+    assert b"\r" not in first[1].read_bytes()
+    assert sorted(path.name for path in (tmp_path / "one").iterdir()) == ["table2.csv", "table2.md"]
+
+
+def test_the_locale_changes_nothing(tmp_path, grid, cells, records) -> None:
+    plain = render(grid, cells, records, {}, tmp_path / "plain")
+    before = locale.setlocale(locale.LC_ALL)
+    for name in ("de_DE.UTF-8", "fr_FR.UTF-8", "C.UTF-8", "C"):
+        try:
+            locale.setlocale(locale.LC_ALL, name)
+        except locale.Error:
+            continue
+        try:
+            other = render(grid, cells, records, {}, tmp_path / "other")
+        finally:
+            locale.setlocale(locale.LC_ALL, before)
+        assert [path.read_bytes() for path in plain] == [path.read_bytes() for path in other]
+
+
+def test_csv_holds_full_precision(tmp_path, grid, cells, records) -> None:
+    numbers = read(render(grid, cells, records, {}, tmp_path))[1]
+    row = next(r for r in numbers if (r["backbone"], r["method"]) == ("LightGCN", "GUIDER"))
+    both = [r.per_user["recall@5"] for r in records if tuple(r.cell)[1:3] == ("LightGCN", "GUIDER")]
+    assert float(row["mean"]) == float(((both[0] + both[1]) / 2).mean())
+    assert row["best_baseline"] == "T-CE"
+    assert row["seeds"] == "2022 2023"
+    assert int(row["vs_best_wins"]) + int(row["vs_best_ties"]) + int(row["vs_best_losses"]) == 200
+    assert float(row["vs_best_low"]) < float(row["vs_best_difference"]) < float(row["vs_best_high"])
+    assert float(row["vs_best_p"]) <= float(row["vs_best_p_holm"])
+    base = next(r for r in numbers if r["method"] == "Base")
+    assert base["vs_base_p"] == base["vs_best_p"] == ""
+
+
+def test_the_caption_says_how_the_numbers_were_made(tmp_path, grid, cells, records) -> None:
+    markdown = read(render(grid, cells, records, {}, tmp_path, ["ml-100k\nstands in."]))[0]
+    for said in (
+        "> ml-100k stands in.",
+        "2 seeds (2022, 2023)",
+        "whichever of Base (the bare backbone), WBPR and T-CE has the highest validation Recall@20",
+        "Two-sided paired t test over users, p < 0.05 after Holm's correction",
+        "(2 comparisons each)",
+        "80,000 / 9,900 / 10,100 training / validation / test interactions (80.0 / 9.9 / 10.1 %)",
+        "modalities attributes (20 values), text (64 values)",
+        "protocol `mmrec` (only training items are masked",
+        "RecBole 1.2.1, torch 2.13.0+cpu, numpy 1.26.4, Python 3.11.7; torch threads per cell: 1",
+        "[table2.csv](table2.csv)",
+    ):
+        assert said in markdown
+
+
+def test_data_sets_stand_side_by_side_while_they_fit(tmp_path, grid, cells, records) -> None:
+    more = [(name, *cell[1:]) for name in ("baby", "ml-100k", "tiktok") for cell in cells]
+    markdown = read(render(grid, more, records, {}, tmp_path))[0]
+    assert len(rows(markdown)["BM3"]) == 8
+    heads = [line for line in markdown.splitlines() if "<br>Recall@5" in line]
+    assert ["tiktok" in line for line in heads] == [False, True]
+    assert "\n- tiktok: not run (16 cells)" in markdown
+
+
+def test_a_block_without_the_bare_backbone_still_names_it(tmp_path, grid, cells, records) -> None:
+    only = [cell for cell in cells if cell[2] == "GUIDER"]
+    markdown = read(render(grid, only, records, {}, tmp_path))[0]
+    assert "| BM3 + GUIDER " in markdown
+    assert "best baseline" not in markdown
+
+
+def test_an_unwritable_folder_is_one_line_and_changes_nothing(
+    tmp_path, grid, cells, records
+) -> None:
+    (tmp_path / "file").write_text("kept")
+    with pytest.raises(InputError, match=r"cannot be written .*--leaderboard") as error:
+        render(grid, cells, records, {}, tmp_path / "file")
+    assert "\n" not in str(error.value)
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_the_report_imports_neither_torch_nor_recbole() -> None:
+    program = (
+        "import sys, recbole_guider.report.tables\n"
+        "print([name for name in ('torch', 'recbole') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
