@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from recbole_guider.data.splits import Interactions, Splits
-from recbole_guider.errors import InputError, nearest_name
+from recbole_guider.errors import InputError, one_of
 
 DISTRIBUTIONS = ("uniform", "popularity")
 CANDIDATES = ("train", "all")
@@ -77,8 +77,8 @@ class NegativeSampler:
         alpha: float = 1.0,
         candidates: str = "train",
     ) -> None:
-        _require(distribution, DISTRIBUTIONS, "distribution of negatives")
-        _require(candidates, CANDIDATES, "candidate set of negatives")
+        one_of(distribution, DISTRIBUTIONS, "train_neg_sample_args")
+        one_of(candidates, CANDIDATES, "negative_candidates")
         if not (math.isfinite(alpha) and alpha >= 0):
             raise InputError(f"the popularity exponent is {alpha}; expected a number >= 0")
         self.n_items = n_items
@@ -188,8 +188,3 @@ class TrainingBatches:
         negatives = self.sampler.sample(users, self.generator)
         parts = (torch.split(part, self.batch_size) for part in (users, positives, negatives, rows))
         return (Batch(*part) for part in zip(*parts))
-
-
-def _require(value: str, known: tuple[str, ...], what: str) -> None:
-    if value not in known:
-        raise InputError(f"unknown {what} '{value}'", mend=nearest_name(str(value), known))

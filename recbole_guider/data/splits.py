@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from recbole_guider.errors import InputError, nearest_name
+from recbole_guider.errors import one_of
 
 PHASES = ("train", "valid", "test")
 PROTOCOLS = ("mmrec", "recbole")
@@ -104,12 +104,7 @@ class Splits:
         Raises:
             InputError: the protocol is unknown.
         """
-        if protocol not in PROTOCOLS:
-            raise InputError(
-                f"unknown protocol '{protocol}'",
-                where="protocol",
-                mend=nearest_name(protocol, PROTOCOLS),
-            )
+        one_of(protocol, PROTOCOLS, "protocol")
         seen = self._keys(self.train)
         if protocol == "recbole":
             if phase == "test":

@@ -1,0 +1,194 @@
+"""Item features: compiled once, memory-mapped, and aligned to the data set's item ids by token."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from recbole_guider.data.fingerprint import file_hash, replacing
+from recbole_guider.data.modality_file import count_rows, read_rows
+from recbole_guider.errors import InputError, nearest_name, one_of
+
+MISSING_POLICIES = ("zero", "mean", "error")
+UNKNOWN_POLICIES = ("error", "ignore")
+
+_logger = logging.getLogger(__name__)
+
+
+class FeatureTable(NamedTuple):
+    """A modality's rows in file order.
+
+    Attributes:
+        values: float32 [n_rows, width], usually memory-mapped and read-only.
+        tokens: the item of every row.
+    """
+
+    values: np.ndarray[Any, np.dtype[np.float32]]
+    tokens: list[str]
+
+
+class ItemFeatures(NamedTuple):
+    """A modality aligned to internal item ids.
+
+    Attributes:
+        values: float32 [n_items, width]; row 0 (padding) is zero.
+        present: bool [n_items]; False for padding and for items without a row in the file.
+    """
+
+    values: Tensor
+    present: Tensor
+
+
+def find_modalities(folder: Path, name: str) -> dict[str, Path]:
+    """Returns the files ``<name>.item<modality>`` of a data set by modality, sorted."""
+    pattern = re.compile(re.escape(name) + r"\.item(\w+)")
+    matches = ((pattern.fullmatch(path.name), path) for path in sorted(folder.iterdir()))
+    return {match.group(1): path for match, path in matches if match}
+
+
+def choose_modalities(
+    wanted: str | Iterable[str] | None, found: dict[str, Path]
+) -> dict[str, Path]:
+    """Returns the files of the wanted modalities in the wanted order, or all found if None.
+
+    Raises:
+        InputError: a wanted modality has no file.
+    """
+    if wanted is None:
+        return found
+    chosen = [wanted] if isinstance(wanted, str) else list(wanted)
+    for modality in chosen:
+        if modality not in found:
+            raise InputError(
+                f"unknown modality '{modality}': the data set has no file .item{modality}",
+                where="modalities",
+                mend=nearest_name(str(modality), found) if found else "It has no modality at all",
+            )
+    return {modality: found[modality] for modality in chosen}
+
+
+def load_table(path: Path) -> FeatureTable:
+    """Returns a modality file's rows, compiled on first use.
+
+    The compiled form lies beside the file as ``<file>.<hash>.npy`` and ``<file>.<hash>.tokens``,
+    named by the file's content, so that a changed file is never read through an old one; old ones
+    are removed. Where the folder cannot be written, the rows are held in memory.
+
+    Raises:
+        InputError: the file is not as ``modality_file`` documents.
+    """
+    stem = f"{path.name}.{file_hash(path)[:16]}"
+    values, tokens = path.with_name(f"{stem}.npy"), path.with_name(f"{stem}.tokens")
+    with contextlib.suppress(OSError, ValueError):  # absent or damaged: compiled below
+        return _open(values, tokens)
+    try:
+        _compile(path, values, tokens)
+    except OSError as error:
+        _logger.warning(
+            "%s: cannot be written (%s); %s is read into memory in every run",
+            path.parent,
+            error.strerror,
+            path.name,
+        )
+        rows = list(read_rows(path))
+        return FeatureTable(np.stack([row for _, row in rows]), [token for token, _ in rows])
+    _remove_older(path, {values, tokens})
+    return _open(values, tokens)
+
+
+def align(
+    table: FeatureTable,
+    items: Sequence[str],
+    source: Path,
+    missing: str = "zero",
+    unknown: str = "error",
+) -> ItemFeatures:
+    """Puts a table's rows at the internal ids of their items.
+
+    Args:
+        table: the rows, in any order.
+        items: token of every internal id; id 0 is padding.
+        source: the modality file, for messages.
+        missing: what an item without a row gets: ``zero``, ``mean`` of the items that have one,
+            or ``error``.
+        unknown: ``error`` or ``ignore`` for a row whose item is not among ``items``.
+
+    Raises:
+        InputError: a policy asks for it, or is not the name of a policy.
+    """
+    one_of(missing, MISSING_POLICIES, "missing_modality")
+    one_of(unknown, UNKNOWN_POLICIES, "unknown_item")
+    ids = pd.Index(items[1:]).get_indexer(pd.Index(table.tokens)) + 1
+    strangers = np.flatnonzero(ids == 0)
+    if len(strangers) and unknown == "error":
+        raise InputError(
+            f"unknown item '{table.tokens[strangers[0]]}': no interaction has it "
+            f"({len(strangers)} such rows)",
+            where=f"{source}:{strangers[0] + 2}",
+            mend="Remove these rows, or set unknown_item: ignore",
+        )
+    values = torch.zeros(len(items), table.values.shape[1])
+    present = torch.zeros(len(items), dtype=torch.bool)
+    rows = np.flatnonzero(ids)
+    values.numpy()[ids[rows]] = table.values if len(rows) == len(ids) else table.values[rows]
+    present[ids[rows]] = True
+    _fill_missing(values, present, items, source, missing)
+    return ItemFeatures(values, present)
+
+
+def _fill_missing(
+    values: Tensor, present: Tensor, items: Sequence[str], source: Path, policy: str
+) -> None:
+    absent = torch.nonzero(~present[1:]).flatten() + 1
+    if len(absent) == 0:
+        return
+    count = f"{len(absent)} of {len(items) - 1} items"
+    if policy == "error" or len(absent) == len(items) - 1:
+        raise InputError(
+            f"{count} have no row, the first is '{items[int(absent[0])]}'",
+            where=source,
+            mend="Add their rows, or set missing_modality: zero or mean",
+        )
+    if policy == "mean":
+        values[absent] = values[present].double().mean(0).float()
+    _logger.warning("%s: %s have no row; they get the %s vector", source, count, policy)
+
+
+def _open(values: Path, tokens: Path) -> FeatureTable:
+    matrix = np.load(values, mmap_mode="r", allow_pickle=False)
+    names = tokens.read_text(encoding="utf-8").split("\n")
+    if matrix.ndim != 2 or matrix.dtype != np.float32 or len(names) != len(matrix):
+        raise ValueError(f"{values} is damaged")
+    return FeatureTable(matrix, names)
+
+
+def _compile(path: Path, values: Path, tokens: Path) -> None:
+    """Writes the side-cars, the matrix row by row; the tokens come first, the matrix last."""
+    names: list[str] = []
+    with replacing(values) as stream:
+        n_rows = count_rows(path)
+        for name, row in read_rows(path):
+            if not names:
+                header = {"descr": "<f4", "fortran_order": False, "shape": (n_rows, len(row))}
+                write_header: Any = np.lib.format.write_array_header_1_0  # numpy leaves it untyped
+                write_header(stream, header)
+            names.append(name)
+            stream.write(row.astype("<f4").tobytes())
+        with replacing(tokens) as token_stream:
+            token_stream.write("\n".join(names).encode("utf-8"))
+
+
+def _remove_older(path: Path, current: set[Path]) -> None:
+    pattern = re.compile(re.escape(path.name) + r"\.[0-9a-f]{16}\.(npy|tokens)")
+    for side_car in path.parent.iterdir():
+        if pattern.fullmatch(side_car.name) and side_car not in current:
+            side_car.unlink(missing_ok=True)

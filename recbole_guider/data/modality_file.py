@@ -1,0 +1,140 @@
+"""Reading a modality's atomic file, ``<name>.item<modality>``, row by row.
+
+The first line is ``item_id:token<TAB><modality>:float_seq``; every further line holds an item's
+token, a tab and the item's values separated by one blank.
+"""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recbole_guider.errors import InputError
+
+Vector = np.ndarray[Any, np.dtype[np.float32]]
+
+_BLOCK = 1 << 20
+
+
+def count_rows(path: Path) -> int:
+    """Returns the number of lines after the header, without decoding them."""
+    lines, last = 0, b"\n"
+    with path.open("rb") as stream:
+        for block in iter(lambda: stream.read(_BLOCK), b""):
+            lines += block.count(b"\n")
+            last = block[-1:]
+    return max(0, lines + (last != b"\n") - 1)
+
+
+def read_rows(path: Path) -> Iterator[tuple[str, Vector]]:
+    """Yields every row's item token and its values, float32 [width]; one row is in memory.
+
+    Raises:
+        InputError: the header is not as documented, a row is not two columns, a value is not a
+            finite number, a row is of another width than the first, an item occurs twice, or
+            there is no row. The message names the line.
+    """
+    first_line: dict[str, int] = {}
+    width = 0
+    with path.open(encoding="utf-8-sig", newline="\n") as stream, warnings.catch_warnings():
+        warnings.simplefilter("error", DeprecationWarning)  # numpy's sign of trailing text
+        _check_header(path, stream.readline())
+        for number in itertools.count(2):
+            try:
+                line = stream.readline()
+            except UnicodeDecodeError as error:
+                raise _error(path, number, f"is not UTF-8 ({error.reason})") from error
+            if not line:
+                break
+            token, text = _columns(path, number, line)
+            try:
+                values = np.fromstring(text, dtype=np.float64, sep=" ")
+            except (DeprecationWarning, ValueError) as error:
+                raise _value_error(path, number, token, text) from error
+            width = width or len(values)
+            if len(values) != width or width == 0:
+                raise _error(
+                    path,
+                    number,
+                    f"item '{token}' has {len(values)} values; expected {width or 'at least 1'}"
+                    + (", as in line 2" if width else ""),
+                    "Give every item the same number of values",
+                )
+            with np.errstate(over="ignore"):
+                row = values.astype(np.float32)
+            if not np.isfinite(row).all():
+                raise _value_error(path, number, token, text)
+            if token in first_line:
+                raise _error(
+                    path,
+                    number,
+                    f"item '{token}' occurs again (first in line {first_line[token]})",
+                    "Keep one row for each item",
+                )
+            first_line[token] = number
+            yield token, row
+    if not first_line:
+        raise InputError(
+            "has no rows", where=path, mend="Write one row for each item, or remove the file"
+        )
+
+
+def _check_header(path: Path, line: str) -> None:
+    if not line.strip():
+        raise InputError(
+            "is empty", where=path, mend="Write the header, then one row for each item"
+        )
+    types = [field.rpartition(":")[2] for field in line.rstrip("\r\n").split("\t")]
+    if types != ["token", "float_seq"]:
+        modality = path.suffix[len(".item") :]
+        raise _error(
+            path,
+            1,
+            f"the header is '{line.strip()[:80]}'; expected "
+            f"'item_id:token<TAB>{modality}:float_seq'",
+            "Separate the two columns by one tab",
+        )
+
+
+def _columns(path: Path, number: int, line: str) -> tuple[str, str]:
+    columns = line.rstrip("\r\n").split("\t")
+    if len(columns) != 2 or not columns[0]:
+        found = "nothing" if not line.strip() else f"{len(columns)} column(s)"
+        if len(columns) == 2:
+            found = "no item"
+        raise _error(
+            path,
+            number,
+            f"found {found}; expected an item, one tab, and the values",
+            "Separate the item from its values by one tab, and the values by blanks",
+        )
+    return columns[0], columns[1]
+
+
+def _value_error(path: Path, number: int, token: str, text: str) -> InputError:
+    """Returns the error for the first value of a row that is no finite float32 number."""
+    for place, value in enumerate(text.split(), start=1):
+        try:
+            finite = bool(np.isfinite(np.float32(value)))
+        except ValueError:
+            finite = False
+        if not finite:
+            mend = "Replace it by a number"
+            if any(separator in value for separator in ",;|"):
+                mend = "Separate the values by blanks"
+            return _error(
+                path,
+                number,
+                f"value {place} of item '{token}' is '{value[:40]}'; expected a finite number",
+                mend,
+            )
+    return _error(path, number, f"the values of item '{token}' cannot be read as numbers")
+
+
+def _error(path: Path, number: int, what: str, mend: str = "") -> InputError:
+    return InputError(what, where=f"{path}:{number}", mend=mend)
