@@ -99,3 +99,12 @@ def test_swapped_methods_flip_the_sign(make_record) -> None:
     assert (up.sign(0.05), down.sign(0.05)) == (1, -1)
     assert up.paired.difference == -down.paired.difference
     assert up.p_holm == down.p_holm
+
+
+@pytest.mark.parametrize(
+    ("ours", "p_holm", "sign"), [(0.4, 0.06, 0), (0.4, 0.04, 1), (0.2, 0.04, -1), (0.4, None, 0)]
+)
+def test_a_mark_needs_the_adjusted_p_value(ours: float, p_holm: float | None, sign: int) -> None:
+    paired = compare_paired([ours, ours], [0.3, 0.3])
+    assert paired.p_value == 0.0
+    assert Against("Base", paired, float("nan") if p_holm is None else p_holm).sign(0.05) == sign
