@@ -1,0 +1,160 @@
+"""Each backbone against a slow dense reading of its paper's equations."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from recbole_guider.errors import InputError
+from recbole_guider.model.bm3 import BM3
+from recbole_guider.model.lightgcn import LightGCN
+from recbole_guider.model.vbpr import VBPR
+
+ONE, TWO, THREE = {"text": 5}, {"text": 5, "image": 7}, {"text": 5, "image": 7, "audio": 3}
+
+
+def dense_adjacency(splits) -> torch.Tensor:
+    """D^-1/2 A D^-1/2, entry by entry."""
+    n = splits.n_users + splits.n_items
+    a = torch.zeros(n, n, dtype=torch.float64)
+    for user, item in zip(splits.train.users.tolist(), splits.train.items.tolist()):
+        a[user, splits.n_users + item] = a[splits.n_users + item, user] = 1.0
+    degree = a.sum(1)
+    for row in range(n):
+        for column in range(n):
+            if a[row, column]:
+                a[row, column] = 1.0 / math.sqrt(degree[row] * degree[column])
+    return a
+
+
+def layer_mean(splits, users, items, n_layers):
+    a = dense_adjacency(splits)
+    ego = torch.cat([users, items])
+    layers = [torch.linalg.matrix_power(a, power) @ ego for power in range(n_layers + 1)]
+    mean = sum(layers) / (n_layers + 1)
+    return mean[: splits.n_users], mean[splits.n_users :]
+
+
+def bpr(users, items, batch):
+    margin = (users[batch.users] * (items[batch.positives] - items[batch.negatives])).sum(1)
+    return -torch.log(torch.sigmoid(margin)).mean()
+
+
+def cosine(a, b):
+    return (a * b).sum(1) / (a.pow(2).sum(1).sqrt() * b.pow(2).sum(1).sqrt())
+
+
+def assert_same_loss_and_gradients(model, loss, reference):
+    parameters = dict(model.named_parameters())
+    ours = torch.autograd.grad(loss, list(parameters.values()), retain_graph=True)
+    theirs = torch.autograd.grad(reference, list(parameters.values()))
+    assert loss.item() == pytest.approx(reference.item(), abs=1e-6)
+    for name, a, b in zip(parameters, ours, theirs):
+        torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-5, msg=lambda text, n=name: f"{n}: {text}")  # fmt: skip
+
+
+@pytest.mark.parametrize("n_layers", [1, 2, 3])
+def test_lightgcn(build, splits, batch, n_layers):
+    model = build(LightGCN, {}, n_layers=n_layers, reg_weight=0.3)
+    user_ids, item_ids = model.user_embedding.weight, model.item_embedding.weight
+    users, items = layer_mean(splits, user_ids, item_ids, n_layers)
+    ours = model.propagate()
+    torch.testing.assert_close(ours[0], users, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(ours[1], items, atol=1e-6, rtol=1e-5)
+    rows = [user_ids[batch.users], item_ids[batch.positives], item_ids[batch.negatives]]
+    norm = sum(torch.sqrt((part**2).sum()) for part in rows) / len(batch.users)
+    reference = bpr(users, items, batch) + 0.3 * norm
+    assert_same_loss_and_gradients(model, model.native_loss(batch), reference)
+
+
+@pytest.mark.parametrize("widths", [ONE, TWO, THREE])
+def test_vbpr(build, batch, widths):
+    model = build(VBPR, widths, reg_weight=0.3)
+    content = torch.cat([model.feature(name) for name in widths], dim=1)
+    projected = content @ model.projection.weight.T + model.projection.bias
+    items = torch.cat([model.item_embedding.weight, projected], dim=1)
+    users = model.user_embedding.weight
+    rows = [users[batch.users], items[batch.positives], items[batch.negatives]]
+    norm = sum(torch.sqrt((part**2).sum()) for part in rows) / len(batch.users)
+    reference = bpr(users, items, batch) + 0.3 * norm
+    assert_same_loss_and_gradients(model, model.native_loss(batch), reference)
+    with torch.no_grad():
+        torch.testing.assert_close(model.eval().representations()[1], items)
+
+
+@pytest.mark.parametrize("widths", [ONE, TWO, THREE])
+def test_bm3(build, splits, batch, widths):
+    model = build(BM3, widths, n_layers=2, reg_weight=0.3, cl_weight=2.0, dropout=0.0)
+    item_ids = model.item_embedding.weight
+    users, items = layer_mean(splits, model.user_embedding.weight, item_ids, 2)
+    items = items + item_ids
+    ours = model.propagate()
+    torch.testing.assert_close(ours[1], items, atol=1e-6, rtol=1e-5)
+
+    def predict(x):
+        return x @ model.predictor.weight.T + model.predictor.bias
+
+    u, i = users[batch.users], items[batch.positives]
+    reference = (1 - cosine(predict(u), i.detach())).mean()
+    reference = reference + (1 - cosine(predict(i), u.detach())).mean()
+    for name in widths:
+        layer = model.projections[name]
+        x = model.feature(name)[batch.positives] @ layer.weight.T + layer.bias
+        reference = reference + 2.0 * (1 - cosine(predict(x), i.detach())).mean()
+        reference = reference + 2.0 * (1 - cosine(predict(x), x.detach())).mean()
+    norms = torch.sqrt((users**2).sum()) + torch.sqrt((items**2).sum())
+    reference = reference + 0.3 * norms / splits.n_items
+    assert_same_loss_and_gradients(model, model.native_loss(batch), reference)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            model.eval().representations()[0], predict(users), atol=1e-6, rtol=1e-5
+        )
+
+
+def test_bm3_target_keeps_the_expected_value_and_the_share(build):
+    model = build(BM3, ONE, n_layers=1, reg_weight=0.0, cl_weight=1.0, dropout=0.3).train()
+    rows = torch.ones(400, 50, dtype=torch.float64, requires_grad=True)
+    target = model.target(rows)
+    assert not target.requires_grad
+    assert float((target == 0).double().mean()) == pytest.approx(0.3, abs=0.02)
+    assert float(target.mean()) == pytest.approx(1.0, abs=0.02)
+    assert model.eval().target(rows).tolist() == rows.tolist()
+
+
+def test_representations_are_computed_once_per_evaluation(build, batch):
+    model = build(LightGCN, {}, n_layers=1, reg_weight=0.0).eval()
+    calls = []
+    original = model.propagate
+    model.propagate = lambda: (calls.append(1), original())[1]
+    with torch.no_grad():
+        for _ in range(3):
+            model.full_sort_predict({"user_id": batch.users})
+        assert len(calls) == 1
+        model.train()
+        model.eval()
+        model.representations()
+        assert len(calls) == 2, "training must make the cache stale"
+
+
+def test_predict_and_full_sort_agree(build, batch):
+    model = build(VBPR, TWO, reg_weight=0.0).eval()
+    interaction = {"user_id": batch.users, "item_id": batch.positives}
+    with torch.no_grad():
+        full = model.full_sort_predict(interaction).view(len(batch.users), -1)
+        single = model.predict(interaction)
+    torch.testing.assert_close(full[torch.arange(len(single)), batch.positives], single)
+
+
+def test_trainable_features_get_a_gradient(build, batch):
+    model = build(BM3, ONE, n_layers=1, reg_weight=0.0, cl_weight=1.0, dropout=0.0,
+                  train_features=True)  # fmt: skip
+    model.native_loss(batch).backward()
+    assert model.feature("text").grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("cls", [VBPR, BM3])
+def test_a_multimodal_backbone_without_modalities_says_so(build, cls):
+    with pytest.raises(InputError, match="needs at least one item modality"):
+        build(cls, {}, n_layers=1, reg_weight=0.0, cl_weight=1.0, dropout=0.0)
