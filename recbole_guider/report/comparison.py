@@ -98,12 +98,15 @@ def _families(
     compared: dict[tuple[ResultKey, str], Against] = {}
     for dataset in sorted({key.dataset for key in rivals}):
         family = [key for key in rivals if key.dataset == dataset]
+        pairs = [(key, metric) for metric in metrics for key in family]
+        # All metrics at once: they share the bootstrap's resampled users.
+        paired = compare_many(
+            np.stack([results[key].per_user[metric] for key, metric in pairs]),
+            np.stack([results[rivals[key]].per_user[metric] for key, metric in pairs]),
+        )
+        found = dict(zip(pairs, paired))
         for metric in metrics:
-            paired = compare_many(
-                np.stack([results[key].per_user[metric] for key in family]),
-                np.stack([results[rivals[key]].per_user[metric] for key in family]),
-            )
-            adjusted = holm([one.p_value for one in paired])
-            for key, one, p in zip(family, paired, adjusted):
-                compared[key, metric] = Against(rivals[key].method, one, float(p))
+            adjusted = holm([found[key, metric].p_value for key in family])
+            for key, p in zip(family, adjusted):
+                compared[key, metric] = Against(rivals[key].method, found[key, metric], float(p))
     return compared
