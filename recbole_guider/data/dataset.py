@@ -15,7 +15,7 @@ from recbole.utils import FeatureSource, FeatureType
 from torch import Tensor
 
 from recbole_guider.data.fingerprint import fingerprint
-from recbole_guider.data.interaction_file import bad_row, check_header
+from recbole_guider.data.interaction_file import bad_row, check_file
 from recbole_guider.data.modality import (
     ItemFeatures,
     align,
@@ -106,7 +106,7 @@ class MultimodalDataset(Dataset):
         for part in parts:
             file = ".".join(filter(None, [token, part, "inter"]))
             needed = [self.uid_field, self.iid_field]
-            check_header(Path(dataset_path) / file, needed, *self._file_format())
+            check_file(Path(dataset_path) / file, needed, *self._file_format())
         self.data_hash = fingerprint(dataset_path, token)
         super()._load_data(token, dataset_path)
 

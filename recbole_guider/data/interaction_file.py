@@ -10,12 +10,13 @@ from recbole_guider.errors import InputError, nearest_name
 _TYPES = ("token", "float", "token_seq", "float_seq")
 
 
-def check_header(path: Path, needed: Sequence[str], separator: str, encoding: str) -> list[str]:
-    """Returns the column names of an interaction file that has rows and the needed columns.
+def check_file(path: Path, needed: Sequence[str], separator: str, encoding: str) -> None:
+    """Checks that an interaction file has the needed columns, and rows as wide as its header.
 
     Raises:
         InputError: the file is missing, empty or without a row, a header field is not
-            ``name:type``, or a needed column is not there.
+            ``name:type``, a needed column is not there, or a row has another number of columns
+            (RecBole's reader would fill or cut it in silence).
     """
     if not path.is_file():
         beside = sorted(other.name for other in path.parent.glob("*.inter"))
@@ -49,22 +50,22 @@ def check_header(path: Path, needed: Sequence[str], separator: str, encoding: st
                 mend=f"{nearest_name(name, columns)}. Rename the column, or set USER_ID_FIELD and "
                 "ITEM_ID_FIELD",
             )
-    return columns
-
-
-def bad_row(path: Path, separator: str, encoding: str) -> InputError:
-    """Returns the error for the first row that RecBole's reader cannot read."""
-    lines = _lines(path, encoding)
-    fields = [field.rpartition(":") for field in next(lines).split(separator)]
-    for number, line in enumerate(lines, start=2):
-        cells = line.split(separator)
-        if len(cells) != len(fields):
-            return InputError(
-                f"has {len(cells)} columns; expected {len(fields)}",
+    separators = header.count(separator)
+    for number, line in enumerate(_lines(path, encoding), start=1):
+        if line.count(separator) != separators and line:
+            raise InputError(
+                f"has {line.count(separator) + 1} columns; expected {len(columns)}",
                 where=f"{path}:{number}",
                 mend=f"Separate the columns by {separator!r}",
             )
-        for (name, _, type_), cell in zip(fields, cells):
+
+
+def bad_row(path: Path, separator: str, encoding: str) -> InputError:
+    """Returns the error for the first value that RecBole's reader cannot read."""
+    lines = _lines(path, encoding)
+    fields = [field.rpartition(":") for field in next(lines).split(separator)]
+    for number, line in enumerate(lines, start=2):
+        for (name, _, type_), cell in zip(fields, line.split(separator)):
             if type_ == "float" and not _is_number(cell):
                 return InputError(
                     f"'{cell[:40]}' in column '{name}'; expected a number",

@@ -88,7 +88,7 @@ def load_table(path: Path) -> FeatureTable:
     """
     stem = f"{path.name}.{file_hash(path)[:16]}"
     values, tokens = path.with_name(f"{stem}.npy"), path.with_name(f"{stem}.tokens")
-    with contextlib.suppress(OSError, ValueError):  # absent or damaged: compiled below
+    with contextlib.suppress(OSError, EOFError, ValueError):  # absent or damaged: compiled below
         return _open(values, tokens)
     try:
         _compile(path, values, tokens)

@@ -6,7 +6,6 @@ token, a tab and the item's values separated by one blank.
 
 from __future__ import annotations
 
-import itertools
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,17 +40,11 @@ def read_rows(path: Path) -> Iterator[tuple[str, Vector]]:
     """
     first_line: dict[str, int] = {}
     width = 0
-    with path.open(encoding="utf-8-sig", newline="\n") as stream, warnings.catch_warnings():
+    with path.open("rb") as stream, warnings.catch_warnings():
         warnings.simplefilter("error", DeprecationWarning)  # numpy's sign of trailing text
-        _check_header(path, stream.readline())
-        for number in itertools.count(2):
-            try:
-                line = stream.readline()
-            except UnicodeDecodeError as error:
-                raise _error(path, number, f"is not UTF-8 ({error.reason})") from error
-            if not line:
-                break
-            token, text = _columns(path, number, line)
+        _check_header(path, _decode(path, 1, stream.readline()))
+        for number, line in enumerate(stream, start=2):
+            token, text = _columns(path, number, _decode(path, number, line))
             try:
                 values = np.fromstring(text, dtype=np.float64, sep=" ")
             except (DeprecationWarning, ValueError) as error:
@@ -82,6 +75,13 @@ def read_rows(path: Path) -> Iterator[tuple[str, Vector]]:
         raise InputError(
             "has no rows", where=path, mend="Write one row for each item, or remove the file"
         )
+
+
+def _decode(path: Path, number: int, line: bytes) -> str:
+    try:
+        return line.decode("utf-8-sig" if number == 1 else "utf-8")
+    except UnicodeDecodeError as error:
+        raise _error(path, number, "is not UTF-8 text", "Save the file as UTF-8") from error
 
 
 def _check_header(path: Path, line: str) -> None:
@@ -120,7 +120,7 @@ def _value_error(path: Path, number: int, token: str, text: str) -> InputError:
     """Returns the error for the first value of a row that is no finite float32 number."""
     for place, value in enumerate(text.split(), start=1):
         try:
-            finite = bool(np.isfinite(np.float32(value)))
+            finite = bool(abs(float(value)) <= np.finfo(np.float32).max)
         except ValueError:
             finite = False
         if not finite:
