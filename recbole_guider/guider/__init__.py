@@ -1,0 +1,1 @@
+"""GUIDER's three parts: calibration of interactions, denoised BPR and distillation."""
