@@ -36,6 +36,10 @@ class Config(RecBoleConfig):
         command_line: already parsed command-line values; win over everything. None reads
             ``--key=value`` from ``sys.argv``, as RecBole does, and leaves alone what belongs to
             another program.
+
+    Attributes:
+        resolved: the properties as plain values, before RecBole adds derived ones; building a
+            ``Config`` from them again gives the same run.
     """
 
     def __init__(
@@ -100,14 +104,14 @@ class Config(RecBoleConfig):
         method = str(self.external_config_dict.get("method") or property_layers.default_method())
         if self.given_command_line is None:
             self._drop_foreign_arguments(method)
-        resolved = property_layers.resolve(
+        self.resolved = property_layers.resolve(
             self.model,
             method,
             self.dataset,
             overrides={**self.file_config_dict, **self.variable_config_dict},
             command_line=self.cmd_config_dict,
         )
-        return {**resolved, **self.internal_config_dict}
+        return {**copy.deepcopy(self.resolved), **self.internal_config_dict}
 
     def _drop_foreign_arguments(self, method: str) -> None:
         """Another program's ``--key=value`` is left alone unless it looks like a slip of ours."""

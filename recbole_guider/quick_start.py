@@ -72,7 +72,7 @@ def run(
         "best_valid_result": dict(valid_result or {}),
         "test_result": dict(test_result),
         "per_user": {"users": tokens.astype(str), **values},
-        "config": checkpoint.plain(config.final_config_dict),
+        "config": config.resolved,
         "data": describe(train),
         "epochs": len(trainer.valid_curve),
         "best_epoch": trainer.best_epoch,
@@ -133,7 +133,7 @@ def load_data_and_model(
     """
     state = checkpoint.load(model_file, "cpu")
     properties = state["config"]
-    config = Config(properties["model"], properties["dataset"], None, properties["given"], {})
+    config = Config(properties["model"], properties["dataset"], None, properties, {})
     trainer, train, valid, test = prepare(config)
     trainer.model.load_state_dict(state["best_state_dict"] or state["state_dict"])
     trainer.model.eval()

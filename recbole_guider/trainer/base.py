@@ -295,7 +295,7 @@ class MethodTrainer(Trainer):
     def _save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs: Any) -> None:
         path = Path(kwargs.pop("saved_model_file", self.saved_model_file))
         state = {
-            "config": checkpoint.plain(self.config.final_config_dict),
+            "config": self.config.resolved,
             "epoch": epoch,
             "cur_step": self.cur_step,
             "best_epoch": self.best_epoch,

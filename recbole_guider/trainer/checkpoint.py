@@ -81,13 +81,3 @@ def load(path: str | Path, device: Any) -> dict[str, Any]:
             "is no checkpoint of this suite", where=path, mend="Train the model again."
         )
     return state
-
-
-def plain(properties: dict[str, Any]) -> dict[str, Any]:
-    """Properties as values that load without running code; enumerations and devices as text."""
-    return {
-        key: value
-        if value is None or isinstance(value, (bool, int, float, str, list, dict))
-        else str(value)
-        for key, value in properties.items()
-    }
