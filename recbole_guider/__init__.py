@@ -50,7 +50,7 @@ def _half_imported() -> bool:
     )
 
 
-if "recbole.config" in sys.modules and not _half_imported():
+if any(name.startswith("recbole.") for name in sys.modules) and not _half_imported():
     register()
 else:
     sys.meta_path.insert(0, _RegisterWithRecBole())

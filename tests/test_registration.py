@@ -94,7 +94,7 @@ from recbole.quick_start import objective_function
 from recbole.trainer import HyperTuning
 import recbole.quick_start.quick_start as quick_start
 quick_start.tune.report = lambda **metrics: None  # outside of a Ray session
-tuning = HyperTuning(objective_function, params_dict={"learning_rate": [0.001, 0.05]},
+tuning = HyperTuning(objective_function, params_dict={"choice": {"learning_rate": [0.001, 0.05]}},
                      algo="exhaustive", early_stop=5, max_evals=2,
                      fixed_config_file_list=["fixed.yaml"])
 tuning.run()

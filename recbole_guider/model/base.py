@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any, NamedTuple
 
 import torch
@@ -160,6 +161,14 @@ class MultimodalRecommender(GeneralRecommender):
         """Loads weights and forgets cached representations."""
         self._cached = None
         return super().load_state_dict(*args, **kwargs)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> MultimodalRecommender:
+        """Copies the model; constant graphs, which torch cannot copy in CSR form, are shared."""
+        memo.update({id(b): b for b in self.buffers() if b.layout == torch.sparse_csr})
+        twin = type(self).__new__(type(self))
+        memo[id(self)] = twin
+        twin.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return twin
 
     def calculate_loss(self, interaction: Any) -> Tensor:
         """The backbone's native loss on a RecBole batch (users, items, negative items)."""

@@ -33,7 +33,7 @@ def settings(backbone: str, method: str, tiny_data_path, **extra):
     return {"data_path": str(tiny_data_path), "method": method, **short, **extra}
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def trained(backbone: str, method: str, tiny_data_path):
     return run(backbone, "tiny", method, settings(backbone, method, tiny_data_path))
 

@@ -16,7 +16,8 @@ from recbole_guider.data.splits import Interactions, Splits
 from recbole_guider.errors import InputError
 from recbole_guider.evaluator.ranking import evaluate_embeddings, per_user_metrics
 
-METRICS = [f"{m}@{k}" for m in ("recall", "ndcg", "precision", "hit", "map", "mrr") for k in (1, 5, 20)]  # fmt: skip
+KINDS = ("recall", "ndcg", "precision", "hit", "map", "mrr")
+METRICS = [f"{kind}@{k}" for kind in KINDS for k in (1, 5, 20)]
 
 
 def random_problem(n_users: int, n_items: int, seed: int):

@@ -13,7 +13,7 @@ from recbole_guider.data.splits import Interactions, Splits
 N_USERS, N_ITEMS = 12, 15
 
 
-@pytest.fixture()
+@pytest.fixture
 def splits() -> Splits:
     """Users 10, 11 and items 13, 14 have no training interaction."""
     generator = torch.Generator().manual_seed(3)
@@ -24,7 +24,7 @@ def splits() -> Splits:
     return Splits(train, other, other, N_USERS, N_ITEMS)
 
 
-@pytest.fixture()
+@pytest.fixture
 def batch(splits: Splits) -> Batch:
     """Every training interaction, with repetitions, and unobserved or isolated negatives."""
     rows = torch.arange(len(splits.train))
@@ -32,7 +32,7 @@ def batch(splits: Splits) -> Batch:
     return Batch(splits.train.users, splits.train.items, negatives, rows)
 
 
-@pytest.fixture()
+@pytest.fixture
 def build(splits: Splits):
     """Returns a function that builds a backbone in float64 over the given modality widths."""
 
