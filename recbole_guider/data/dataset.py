@@ -153,9 +153,7 @@ class MultimodalDataset(Dataset):
             self._del_col(self.inter_feat, field)
         is_number = self.field2type.get(rating) == FeatureType.FLOAT
         self._ratings = (
-            self.inter_feat[rating].to_numpy(copy=True)
-            if rating in self.inter_feat and is_number
-            else None
+            self.inter_feat[rating].to_numpy() if rating in self.inter_feat and is_number else None
         )
         super()._set_label_by_threshold()
 

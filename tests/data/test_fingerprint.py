@@ -38,10 +38,9 @@ def test_side_cars_and_foreign_files_do_not_count(folder, name):
     assert fingerprint(folder, "toy") == before
 
 
-def test_swapped_contents_are_another_data_set(folder):
+def test_another_name_is_another_data_set(folder):
     before = fingerprint(folder, "toy")
-    (folder / "toy.itemtext").write_text("toy.itemimage")
-    (folder / "toy.itemimage").write_text("toy.itemtext")
+    (folder / "toy.itemtext").rename(folder / "toy.itemwords")
     assert fingerprint(folder, "toy") != before
 
 

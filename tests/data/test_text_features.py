@@ -30,6 +30,15 @@ def test_signs_and_rounding_are_fixed():
     assert np.array_equal(vectors, tfidf_svd(TEXTS, width=4, seed=0))
 
 
+def test_signs_do_not_depend_on_the_library(monkeypatch):
+    from sklearn.decomposition import TruncatedSVD
+
+    expected = tfidf_svd(TEXTS, width=4, seed=0)
+    original = TruncatedSVD.fit_transform
+    monkeypatch.setattr(TruncatedSVD, "fit_transform", lambda self, terms: -original(self, terms))
+    assert np.array_equal(tfidf_svd(TEXTS, width=4, seed=0), expected)
+
+
 @pytest.mark.parametrize("width", [0, 7, 1000])
 def test_a_width_that_does_not_fit_is_refused(width):
     with pytest.raises(InputError, match="Choose a width from 1 to 6"):
