@@ -19,7 +19,7 @@ from recbole_guider.errors import InputError, nearest_name
 
 KINDS = ("model", "method", "dataset", "grid")
 # Keys that describe a property file to its reader and are no properties themselves.
-DESCRIPTIVE_KEYS = frozenset({"how_to_get", "search"})
+DESCRIPTIVE_KEYS = frozenset({"how_to_get", "preparation", "search"})
 
 
 class _Loader(yaml.SafeLoader):
