@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from recbole_guider.benchmark.cell import Cell, CellName
-from recbole_guider.data.prepare import EMBEDDED, installed, not_installed
+from recbole_guider.data.prepare import installed, not_installed
 from recbole_guider.errors import InputError, nearest_name
 from recbole_guider.property_layers import (
     known_keys,
@@ -178,8 +178,8 @@ def select(
                     own = known[dataset, backbone, method]
                     applied = {key: value for key, value in overrides.items() if key in own}
                     cells.append(Cell(CellName(dataset, backbone, method, seed), applied))
-    for cell in cells:
-        _ = cell.properties  # so that a value that cannot be meant is refused before anything runs
+    for cell in cells:  # what cannot be meant is refused before anything runs
+        _require_metrics(grid, cell.properties)
     shown = {key: value for key, value in overrides.items() if key != "data_path"}
     if shown:
         listed = ", ".join(f"{key}={value}" for key, value in sorted(shown.items()))
@@ -225,7 +225,7 @@ def _present(
     grid: Grid, asked: tuple[str, ...], data_path: Path
 ) -> tuple[tuple[str, ...], dict[str, str], list[str]]:
     """Returns data sets to run, those of the grid that are absent, and notes for the reader."""
-    here = {*installed(data_path), *EMBEDDED}
+    here = {*installed(data_path), *_brought()}
     absent = {
         name: not_installed(name, data_path / name)
         for name in (asked or grid.datasets)
@@ -250,9 +250,33 @@ def _present(
             )
         else:
             raise next(iter(absent.values()))
-    how = {name: load_properties(property_file("dataset", name)) for name in absent}
-    advice = {name: str(content.get("how_to_get") or "") for name, content in how.items()}
+    advice = {name: _how_to_get(name) for name in absent}
     return present, advice, notes
+
+
+def _how_to_get(dataset: str) -> str:
+    """Returns the advice of a data set's property file; nothing for one that the suite brings."""
+    return str(load_properties(property_file("dataset", dataset)).get("how_to_get") or "")
+
+
+def _brought() -> list[str]:
+    """Returns the data sets that are made on first use."""
+    return [name for name in names("dataset") if not _how_to_get(name)]
+
+
+def _require_metrics(grid: Grid, properties: Mapping[str, Any]) -> None:
+    computed = {
+        f"{metric}@{cutoff}".lower()
+        for metric in properties["metrics"]
+        for cutoff in properties["topk"]
+    }
+    for metric in grid.metrics:
+        if metric.lower() not in computed:
+            raise InputError(
+                f"shows {metric}, but its cells compute {', '.join(sorted(computed))} only",
+                where=f"grid {grid.name}",
+                mend="Set metrics and topk to cover it.",
+            )
 
 
 def _first_seed(given: Any, properties: Mapping[str, Any]) -> int:

@@ -17,7 +17,8 @@ from typing import Any, Callable
 
 from recbole_guider.benchmark import provenance
 from recbole_guider.benchmark.cell import Cell
-from recbole_guider.benchmark.store import Failure, Store
+from recbole_guider.benchmark.record import Failure
+from recbole_guider.benchmark.store import Store
 from recbole_guider.errors import InputError
 
 Run = Callable[[Cell], Mapping[str, Any]]
