@@ -153,7 +153,9 @@ def test_a_higher_threshold_rescues_fewer_and_every_user_keeps_one(case, other):
 
 def test_blocks_change_nothing(monkeypatch):
     generator = torch.Generator().manual_seed(0)
-    users, items = (torch.rand(30, 40, generator=generator) < 0.3).nonzero().T
+    taken = torch.rand(30, 40, generator=generator) < 0.3
+    taken[4] = False  # a block may begin with a user without interactions
+    users, items = taken.nonzero().T
     modalities = {"text": torch.randn(40, 4, generator=generator, dtype=torch.float64)}
     losses = torch.rand(len(users), generator=generator)
     whole = partition_interactions(losses, users, items, modalities, 0.6, None)
@@ -166,17 +168,29 @@ def test_blocks_change_nothing(monkeypatch):
 
 
 def test_threshold_one_rescues_nothing_even_among_equal_items():
-    users, items = torch.zeros(8, dtype=torch.long), torch.arange(8)
-    modalities = {"text": torch.full((8, 7), 0.1)}
-    losses = torch.arange(8.0)
+    users, items = torch.zeros(128, dtype=torch.long), torch.arange(128)
+    rows = torch.randn(64, 5, generator=torch.Generator().manual_seed(0))
+    modalities = {"text": rows.repeat(2, 1)}
+    unit = functional.normalize(modalities["text"])
+    assert (unit @ unit.T).max() > 1  # what rounding does to the cosine of equal rows
+    losses = torch.arange(128.0)
     reliable, clean = partition_interactions(losses, users, items, modalities, 1.0, None)
     assert torch.equal(clean, reliable)
-    # Rounding must not push a cosine or a confidence beyond 1 either.
-    confidence = torch.full((8,), 1.0 + 1e-6)
-    pairs = calibration._co_consumed(users, items, modalities, confidence, None)
-    assert max(float(similarity.max()) for _, _, similarity in pairs) <= 1.0
+    for confidence in (None, torch.full((128,), 1.0 + 1e-6)):
+        pairs = calibration._co_consumed(users, items, modalities, confidence, None)
+        assert max(float(similarity.max()) for _, _, similarity in pairs) == 1.0
     _, clean = partition_interactions(losses, users, items, modalities, 0.99, confidence)
     assert clean.all()
+
+
+def test_similarity_must_exceed_the_threshold_strictly():
+    users, items = torch.zeros(2, dtype=torch.long), torch.arange(2)
+    modalities = {"text": torch.tensor([[1.0, 0, 0, 0], [0.5, 0.5, 0.5, 0.5]])}  # cosine 0.5
+    for threshold, rescued in ((0.5, False), (0.499, True)):
+        _, clean = partition_interactions(
+            torch.tensor([0.0, 1.0]), users, items, modalities, threshold, None
+        )
+        assert clean.tolist() == [True, rescued]
 
 
 def test_one_item_and_equal_losses_are_reliable():

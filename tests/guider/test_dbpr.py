@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch.nn import functional
@@ -72,7 +74,7 @@ def test_equation_7_equals_the_worked_example(scores, false_scores, mean):
 
 def test_mixed_form_adds_the_weighted_mean_over_users_with_false_items():
     unobserved = torch.tensor([0.3, -2.0, 1.0], dtype=torch.float64, requires_grad=True)
-    false = torch.tensor([1.5, float("inf"), -0.5], dtype=torch.float64, requires_grad=True)
+    false = torch.tensor([1.5, -math.inf, -0.5], dtype=torch.float64, requires_grad=True)
     has_false = torch.tensor([True, False, True])
     loss = dbpr_loss(unobserved, false, has_false, 0.2)
     expected = functional.softplus(-unobserved).mean()

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.nn import functional
 
 from recbole_guider.errors import InputError
+from recbole_guider.kernels import alignment
 from recbole_guider.kernels.alignment import align_learned, align_linear
 from recbole_guider.kernels.hashing import cross_modal_hash, hash_confidence, sign_hash
 
@@ -53,7 +55,7 @@ def test_sign_of_zero_is_positive():
 def test_confidence_averages_the_pairs_an_item_has():
     codes = {
         "text": signs(["++++", "++++", "++++", "++++"]),
-        "image": signs(["++++", "++--", "++--", "++--"]),
+        "image": signs(["++++", "++--", "+++-", "++--"]),
         "audio": signs(["+++-", "----", "----", "----"]),
     }
     present = {
@@ -61,8 +63,8 @@ def test_confidence_averages_the_pairs_an_item_has():
         "image": torch.tensor([True, True, True, False]),
         "audio": torch.tensor([True, True, False, False]),
     }
-    # Row 0: 1, .5 and .5; row 1: 0, -1 and 0; row 2 has one pair, row 3 none.
-    expected = [2 / 3, -1 / 3, 0.0, 0.0]
+    # Row 0: 1, .5 and .5; row 1: 0, -1 and 0; row 2 has one pair, .5; row 3 none.
+    expected = [2 / 3, -1 / 3, 0.5, 0.0]
     assert hash_confidence(codes, present).tolist() == pytest.approx(expected)
     only = {"text": codes["text"]}
     assert hash_confidence(only, {"text": present["audio"]}).tolist() == [1.0] * 4
@@ -165,12 +167,32 @@ def test_held_out_items_stop_the_training():
     features = {name: torch.randn(300, 40, generator=generator) for name in ("text", "image")}
     present = {name: torch.ones(300, dtype=torch.bool) for name in features}
 
-    def maps(max_epochs):
-        return align_learned(
-            features, present, 8, torch.Generator().manual_seed(0), max_epochs=max_epochs
+    def text_map(max_epochs, patience=3):
+        generator = torch.Generator().manual_seed(0)
+        maps = align_learned(
+            features, present, 8, generator, max_epochs=max_epochs, patience=patience
         )
+        return maps["text"]
 
-    assert torch.equal(maps(60)["text"], maps(200)["text"])
+    assert torch.equal(text_map(60), text_map(200))
+    # The best epoch's maps come back, not the last epoch's.
+    assert torch.equal(text_map(60, patience=3), text_map(60, patience=4))
+
+
+def test_items_without_a_modality_stay_out_of_its_pairs():
+    generator = torch.Generator().manual_seed(0)
+    features = {name: torch.randn(12, 5, generator=generator) for name in ("a", "b", "c")}
+    maps = {name: torch.randn(5, 4, generator=generator) for name in features}
+    present = {name: torch.ones(12, dtype=torch.bool) for name in features}
+    present["c"][:5] = False
+    losses = []
+    for left, right, start in (("a", "b", 0), ("a", "c", 5), ("b", "c", 5)):
+        x, y = (functional.normalize(features[name][start:] @ maps[name]) for name in (left, right))
+        cosines = (x @ y.T / 0.5).double()
+        own = cosines.diagonal()
+        losses += [(cosines.logsumexp(k) - own).mean() for k in (0, 1)]
+    loss = alignment._info_nce(features, present, maps, torch.arange(12), 0.5)
+    assert float(loss) == pytest.approx(float(torch.stack(losses).mean()), rel=1e-5)
 
 
 def test_linear_alignment_is_canonical_correlation():
