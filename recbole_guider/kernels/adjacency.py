@@ -32,6 +32,11 @@ def bipartite_adjacency(users: Tensor, items: Tensor, n_users: int, n_items: int
     offsets = torch.cat([degree.new_zeros(1), degree.cumsum(0)])
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+        # Valid by construction; saying so also silences torch's remark that nothing is checked.
         return torch.sparse_csr_tensor(
-            offsets, columns, torch.cat([values, values[by_item]]), (n_nodes, n_nodes)
+            offsets,
+            columns,
+            torch.cat([values, values[by_item]]),
+            (n_nodes, n_nodes),
+            check_invariants=False,
         )
