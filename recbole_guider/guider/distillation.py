@@ -1,4 +1,4 @@
-"""What the student learns from the teacher: optimal transport between their margins."""
+"""Distillation by transport: the student's margins move towards the teacher's (GUIDER)."""
 
 from __future__ import annotations
 
@@ -8,39 +8,43 @@ from torch.nn import functional
 from recbole_guider.kernels.transport import entropic_ot
 
 
-def margin_logits(margins: Tensor, temperature: float = 1.0) -> Tensor:
-    """z = log sigmoid((s_ui - s_uj) / temperature) of each triple, float [n], never above 0."""
-    return functional.logsigmoid(margins / temperature)
+def margin_logits(margin: Tensor, temperature: float = 1.0) -> Tensor:
+    """Returns z = log sigma(margin / temperature), float [b], the points of Eq. 10.
+
+    Args:
+        margin: float [b], s_ui - s_uj of one model.
+        temperature: > 0; brings margins of models with different scales together.
+    """
+    return functional.logsigmoid(margin / temperature)
 
 
 def transport_distillation(
-    teacher_margins: Tensor,
-    student_margins: Tensor,
+    teacher_margin: Tensor,
+    student_margin: Tensor,
     regularization: float,
     marginals: str,
     temperature: float,
     max_iterations: int,
     tolerance: float,
 ) -> Tensor:
-    """Entropic transport cost between two models' margins on the same triples (Eq. 9-14).
+    """Entropic transport cost between both models' margins on the same triples (Eq. 9-14).
 
-    The points lie on a line, so the cost does not change when the student's triples are permuted:
-    it compares the distribution of margins in the batch, not triple by triple.
+    The cost compares the two distributions of margins, not the margins triple by triple: it does
+    not change when the student's margins swap triples.
 
     Args:
-        teacher_margins, student_margins: s_ui - s_uj of the triples, float [n]; the teacher's get
-            no gradient.
-        regularization, marginals, max_iterations, tolerance: see ``entropic_ot``.
-        temperature: divides the margins.
+        teacher_margin, student_margin: float [b], s_ui - s_uj; the teacher gets no gradient.
+        regularization, marginals, max_iterations, tolerance: as in ``entropic_ot``.
+        temperature: as in ``margin_logits``, for both models.
 
     Returns:
-        A scalar; 0 and still part of the student's graph when there is no triple.
+        A scalar of the student's type; without triples zero, with a gradient of zero.
     """
-    if len(student_margins) == 0:
-        return student_margins.sum()
+    if len(student_margin) == 0:
+        return student_margin.sum()
     return entropic_ot(
-        margin_logits(teacher_margins.detach(), temperature),
-        margin_logits(student_margins, temperature),
+        margin_logits(teacher_margin, temperature),
+        margin_logits(student_margin, temperature),
         regularization,
         marginals,
         max_iterations=max_iterations,

@@ -108,8 +108,7 @@ def _scalings(
     for iteration in range(1, max_iterations + 1):
         u = a / (kernel @ v)
         v = b / (transposed @ u)
-        last = iteration == max_iterations
-        if (iteration % _CHECK_EVERY == 0 or last) and (u * (kernel @ v) - a).abs().sum() < tolerance:  # fmt: skip
+        if iteration % _CHECK_EVERY == 0 and (u * (kernel @ v) - a).abs().sum() < tolerance:
             break
     return u.unsqueeze(1) * kernel * v, iteration
 
