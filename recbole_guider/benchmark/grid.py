@@ -265,11 +265,8 @@ def _brought() -> list[str]:
 
 
 def _require_metrics(grid: Grid, properties: Mapping[str, Any]) -> None:
-    computed = {
-        f"{metric}@{cutoff}".lower()
-        for metric in properties["metrics"]
-        for cutoff in properties["topk"]
-    }
+    metrics, cutoffs = (_as_list(properties[key]) for key in ("metrics", "topk"))
+    computed = {f"{metric}@{cutoff}".lower() for metric in metrics for cutoff in cutoffs}
     for metric in grid.metrics:
         if metric.lower() not in computed:
             raise InputError(
@@ -277,6 +274,10 @@ def _require_metrics(grid: Grid, properties: Mapping[str, Any]) -> None:
                 where=f"grid {grid.name}",
                 mend="Set metrics and topk to cover it.",
             )
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _first_seed(given: Any, properties: Mapping[str, Any]) -> int:

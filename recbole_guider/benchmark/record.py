@@ -1,113 +1,175 @@
-"""What the store keeps of a cell: a record when it finished, a failure when it did not."""
+"""The record of a finished cell: what is written, and what is read back."""
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import io
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recbole_guider.benchmark.cell import CellName
+from recbole_guider.benchmark.cell import SCHEMA, Cell, CellName, canonical_json
+from recbole_guider.benchmark.provenance import hardware, peak_memory_mb, versions
+
+_FIELDS = (
+    "protocol", "config", "data", "versions", "hardware", "seconds", "peak_memory_mb", "epochs",
+    "best_epoch", "valid_curve", "valid", "test", "diagnostics", "arrays",
+)  # fmt: skip
+
+
+class DamagedError(Exception):
+    """A stored record cannot be trusted; the text says why."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """A finished cell; its arrays are read on first use.
+    """A finished cell as the store holds it; arrays are read when they are first asked for.
 
     Attributes:
-        content: the JSON record.
-        arrays_path: the array file with user tokens and one value per user and metric.
+        key: the cell's key.
+        cell: data set, backbone, method, seed.
+        protocol: what is masked at test.
+        config: the resolved properties of the run.
+        data: content hash, counts and modality widths of the data set.
+        versions: package -> version.
+        hardware: machine, processor, cores, GPU, threads.
+        seconds: ``total``, ``train``, ``evaluation``.
+        peak_memory_mb: largest resident size of the cell's process in MiB.
+        epochs: how many were trained.
+        best_epoch: the one that validation chose, from 0.
+        valid_curve: loss and validation metrics by epoch.
+        valid: metric -> value on validation at that epoch.
+        test: metric -> value on test, mean over users.
+        diagnostics: what the method reports about itself.
+        arrays: SHA-256 of the file of arrays.
+        file: that file.
     """
 
-    content: Mapping[str, Any]
-    arrays_path: Path
+    key: str
+    cell: CellName
+    protocol: str
+    config: Mapping[str, Any] = field(repr=False)
+    data: Mapping[str, Any] = field(repr=False)
+    versions: Mapping[str, Any] = field(repr=False)
+    hardware: Mapping[str, Any] = field(repr=False)
+    seconds: Mapping[str, float]
+    peak_memory_mb: float
+    epochs: int
+    best_epoch: int
+    valid_curve: list[Mapping[str, Any]] = field(repr=False)
+    valid: Mapping[str, float]
+    test: Mapping[str, float]
+    diagnostics: Mapping[str, Any] = field(repr=False)
+    arrays: str = field(repr=False)
+    file: Path = field(repr=False)
 
-    @property
-    def key(self) -> str:
-        """What the record is filed under."""
-        return str(self.content["key"])
-
-    @cached_property
-    def cell(self) -> CellName:
-        """What the record is the result of."""
-        return CellName(**self.content["cell"])
-
-    @property
-    def protocol(self) -> str:
-        """What is masked at test: ``mmrec`` or ``recbole``."""
-        return str(self.content["protocol"])
-
-    @property
-    def config(self) -> Mapping[str, Any]:
-        """The resolved properties."""
-        return dict(self.content["config"])
-
-    @property
-    def data(self) -> Mapping[str, Any]:
-        """Content hash, counts and modalities of the data set."""
-        return dict(self.content["data"])
-
-    @property
-    def versions(self) -> Mapping[str, Any]:
-        """Package -> version."""
-        return dict(self.content["versions"])
-
-    @property
-    def valid(self) -> Mapping[str, float]:
-        """Metric -> value on validation."""
-        return dict(self.content["valid"])
-
-    @property
-    def test(self) -> Mapping[str, float]:
-        """Metric -> mean over users at test."""
-        return dict(self.content["test"])
-
-    @property
-    def seconds(self) -> float:
-        """How long the cell took."""
-        return float(self.content["seconds"]["total"])
-
-    @property
-    def peak_memory_mb(self) -> float:
-        """The largest memory of the cell's process in MiB."""
-        return float(self.content["peak_memory_mb"])
-
-    @cached_property
-    def _arrays(self) -> dict[str, NDArray[Any]]:
-        with np.load(self.arrays_path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
+    @functools.cached_property
+    def _loaded(self) -> dict[str, NDArray[Any]]:
+        with np.load(self.file, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
 
     @property
     def users(self) -> NDArray[np.str_]:
-        """Tokens of the evaluated users, sorted, [n_users]."""
-        return self._arrays["users"]
+        """Tokens of the evaluated users, [n_users], sorted."""
+        return self._loaded["users"]
 
     @property
-    def per_user(self) -> Mapping[str, NDArray[np.float64]]:
+    def per_user(self) -> dict[str, NDArray[np.float64]]:
         """Metric -> value of each user at test, [n_users]."""
-        return {name: values for name, values in self._arrays.items() if name != "users"}
+        return {name: array for name, array in self._loaded.items() if name != "users"}
 
 
-@dataclass(frozen=True)
-class Failure:
-    """Why a cell has no record.
+def content_of(cell: Cell, result: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
+    """Returns what is stored of a result of ``quick_start.run``: JSON-able content, npz bytes.
 
-    Attributes:
-        cell: the cell.
-        reason: one line.
-        repeat: the command that runs this cell alone again.
-        log: where its process wrote to.
-        traceback: the last lines of it, where there was one.
-        input_error: whether the reason is something that the user gave.
+    Called in the process that computed the result, whose peak memory and versions it notes.
+
+    Raises:
+        ValueError: a metric is not a finite number.
     """
+    metrics = {
+        "valid": _finite(result["best_valid_result"]),
+        "test": _finite(result["test_result"]),
+    }
+    if any(value is None for part in metrics.values() for value in part.values()):
+        raise ValueError(f"a metric is not a finite number: {result['test_result']}")
+    config = _finite(result["config"])
+    arrays = _npz(result["per_user"])
+    content = {
+        "schema": SCHEMA,
+        "key": cell.key,
+        "cell": cell.name._asdict(),
+        "protocol": config["protocol"],
+        "config": config,
+        "data": _finite(result["data"]),
+        "versions": versions(),
+        "hardware": hardware(int(config["torch_threads"]), result.get("gpu")),
+        "seconds": _finite(result["seconds"]),
+        "peak_memory_mb": peak_memory_mb(),
+        "epochs": int(result["epochs"]),
+        "best_epoch": int(result["best_epoch"]),
+        "valid_curve": _finite(result["valid_curve"]),
+        **metrics,
+        "diagnostics": _finite(result["diagnostics"]),
+        "arrays": hashlib.sha256(arrays).hexdigest(),
+    }
+    return {**content, "checksum": checksum(content)}, arrays
 
-    cell: CellName
-    reason: str
-    repeat: str
-    log: str
-    traceback: tuple[str, ...] = ()
-    input_error: bool = False
+
+def record_from(content: Any, key: str, file: Path) -> Record:
+    """Returns the record of stored JSON.
+
+    Raises:
+        DamagedError: the content is no record of this key, or was changed after it was written.
+    """
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+        raise DamagedError("not a record of this schema")
+    if content.get("key") != key:
+        raise DamagedError(f"it bears the key {content.get('key')}")
+    if content.get("checksum") != checksum(content):
+        raise DamagedError("its content does not match its checksum")
+    try:
+        cell = CellName(**content["cell"])
+        return Record(key=key, cell=cell, file=file, **{name: content[name] for name in _FIELDS})
+    except (KeyError, TypeError) as error:
+        raise DamagedError(f"it lacks {error}") from error
+
+
+def checksum(content: Mapping[str, Any]) -> str:
+    """Returns the SHA-256 of a record's content, whatever the layout of its JSON."""
+    kept = {key: value for key, value in content.items() if key != "checksum"}
+    return hashlib.sha256(canonical_json(kept).encode()).hexdigest()
+
+
+def _npz(per_user: Mapping[str, NDArray[Any]]) -> bytes:
+    """Returns the bytes of an npz with users sorted by token; equal arrays give equal bytes."""
+    tokens = np.asarray(per_user["users"]).astype(np.str_)
+    order = np.argsort(tokens, kind="stable")
+    arrays: dict[str, NDArray[Any]] = {"users": tokens[order]}
+    for metric, values in per_user.items():
+        if metric != "users":
+            arrays[metric] = np.asarray(values, dtype=np.float64)[order]
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **arrays)
+    return stream.getvalue()
+
+
+def _finite(value: Any) -> Any:
+    """Returns a JSON-able copy: arrays' scalars as numbers, what is not finite as None."""
+    if isinstance(value, Mapping):
+        return {str(key): _finite(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(one) for one in value]
+    if hasattr(value, "tolist"):
+        return _finite(value.tolist())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, (str, int, bool)):
+        return value
+    return str(value)

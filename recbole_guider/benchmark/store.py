@@ -1,258 +1,233 @@
-"""The result store: one JSON record and one array file per finished cell, never half of either.
+"""The folder of finished cells: written whole or not at all, checked when read.
 
-A record counts once its JSON lies in the folder under its final name, and its arrays have the
-hash that it states. Both are written to a temporary file, synced and renamed, the arrays first; so
-a crash leaves a whole record or none.
+``<key>.npz`` and then ``<key>.json`` are written to temporary files beside them, flushed to the
+disk and renamed, so a record that has its JSON has everything. ``<key>.failed.json`` says why a
+cell failed; it never counts as finished. ``<key>.lock`` is held by the process that computes a cell
+and is released by the system when that process dies.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import json
-import math
+import logging
 import os
-import sys
+import tempfile
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
-import numpy as np
-from numpy.typing import NDArray
-
-from recbole_guider.benchmark.cell import SCHEMA, CellName
-from recbole_guider.benchmark.record import Failure, Record
+from recbole_guider.benchmark.cell import Cell, CellName
+from recbole_guider.benchmark.lock import hold
+from recbole_guider.benchmark.record import DamagedError, Record, content_of, record_from
 from recbole_guider.errors import InputError
 
-try:
-    import fcntl
-except ImportError:  # Windows: one runner per store
-    fcntl = None  # type: ignore[assignment]
+_log = logging.getLogger(__name__)
+_TEMPORARY = ".tmp"
+
+
+class StoreError(InputError):
+    """The results folder cannot be written; what is finished stays as it is."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a cell failed.
+
+    Attributes:
+        cell: data set, backbone, method, seed.
+        reason: one line.
+        traceback: its last lines; empty for a user's mistake or a killed process.
+        command: what repeats the cell alone.
+        log: the file with the process's output.
+        input_error: whether the reason is something that the user gave.
+    """
+
+    cell: CellName
+    reason: str
+    traceback: str
+    command: str
+    log: str
+    input_error: bool = False
 
 
 class Store:
-    """Records and failures in one flat folder.
+    """Finished and failed cells in a folder.
 
     Args:
-        folder: where they lie; made by ``open``.
+        folder: the folder; only :meth:`open` makes it.
     """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
 
     def open(self) -> Store:
-        """Makes the folder, proves that it can be written and clears what crashes left.
+        """Makes the folder, tries to write it and clears what killed processes left.
 
         Raises:
-            InputError: the folder cannot be made or written.
+            StoreError: the folder cannot be made or written.
         """
-        with self._writing():
-            for folder in (self.folder, self.folder / "locks", self.folder / "logs"):
-                folder.mkdir(parents=True, exist_ok=True)
-            probe = self.folder / f".probe.{os.getpid()}.tmp"
-            probe.write_bytes(b"x")
-            probe.unlink()
-        for left in self.folder.glob(".*.tmp"):
-            if not self.is_claimed(left.name.split(".")[1]):
-                left.unlink(missing_ok=True)
+        with _told(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / "logs").mkdir(exist_ok=True)
+            with tempfile.NamedTemporaryFile(
+                dir=self.folder, prefix=".probe.", suffix=_TEMPORARY
+            ) as stream:
+                stream.write(b"probe")
+                stream.flush()
+        for leftover in self.folder.glob(f".*{_TEMPORARY}"):
+            with self.lock(leftover.name[1:].split(".")[0]) as free, contextlib.suppress(OSError):
+                if free:  # nobody is writing this cell
+                    leftover.unlink()
         return self
 
-    def log_path(self, key: str) -> Path:
-        """Returns the file that a cell's process writes to."""
+    def log_file(self, key: str) -> Path:
+        """Returns where a cell's process writes its output."""
         return self.folder / "logs" / f"{key}.log"
 
-    # Records ---------------------------------------------------------------------------------
+    @contextlib.contextmanager
+    def lock(self, key: str) -> Iterator[bool]:
+        """Holds a cell for this process; gives False when another one has it."""
+        with contextlib.ExitStack() as stack:
+            with _told(self.folder):  # not around the caller's block, whose errors are its own
+                held = stack.enter_context(hold(self.folder / f"{key}.lock"))
+            yield held
 
-    def read(self, key: str) -> Record | None:
-        """Returns a finished cell's record; None if there is none.
+    def holds(self, key: str) -> bool:
+        """Returns whether both files of a record are there; their content is not checked."""
+        return self._json(key).exists() and self._npz(key).exists()
 
-        A damaged record is set aside as ``<name>.damaged``, with a warning, and counts as none.
+    def inspect(self, key: str) -> Optional[Record]:  # noqa: UP045 (Python 3.9)
+        """Returns a cell's record, None without one; changes nothing.
+
+        Raises:
+            DamagedError: there is a record and it cannot be trusted.
         """
-        path = self._path(key, "json")
+        path, arrays = self._json(key), self._npz(key)
         try:
             text = path.read_bytes()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise self._unreadable(error) from error
+            raise StoreError(
+                f"cannot be read ({error.strerror})", where=path, mend="Check its permissions."
+            ) from error
         try:
-            return self._checked(key, json.loads(text))
-        except (ValueError, KeyError, TypeError, OSError) as error:
-            self._set_aside(key, f"{type(error).__name__}: {error}")
-            return None
-
-    def _checked(self, key: str, content: Any) -> Record:
-        record = Record(content, self._path(key, "npz"))
-        if content["schema"] != SCHEMA or record.key != key:
-            raise ValueError("it belongs to another cell or another version of the suite")
-        if hashlib.sha256(record.arrays_path.read_bytes()).hexdigest() != content["arrays"]:
-            raise ValueError("its arrays are not those that were written with it")
-        # What reports and plans read must be there.
-        _ = record.cell, record.protocol, record.config, record.data, record.versions
-        _ = record.valid, record.test, record.seconds, record.peak_memory_mb
+            record = record_from(json.loads(text), key, arrays)
+        except ValueError as error:
+            raise DamagedError("it is not whole JSON") from error
+        try:
+            digest = hashlib.sha256(arrays.read_bytes()).hexdigest()
+        except OSError as error:
+            raise DamagedError(f"its arrays cannot be read ({error.strerror})") from error
+        if digest != record.arrays:
+            raise DamagedError("its arrays do not match their checksum")
         return record
 
-    def write(self, content: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Writes a finished cell, arrays first, and removes an earlier failure of it.
+    def read(self, key: str) -> Optional[Record]:  # noqa: UP045
+        """Returns a cell's record, None without one; a damaged record is set aside."""
+        try:
+            return self.inspect(key)
+        except DamagedError as damage:
+            _log.warning(
+                "%s: damaged record (%s); set aside as *.damaged, the cell runs again",
+                self._json(key),
+                damage,
+            )
+        with _told(self.folder):
+            for path in (self._json(key), self._npz(key)):
+                with contextlib.suppress(FileNotFoundError):
+                    os.replace(path, f"{path}.damaged")
+        return None
 
-        Args:
-            content: the JSON record without ``schema`` and ``arrays``.
-            arrays: user tokens (``users``) and one float64 array [n_users] per metric.
+    def write(self, cell: Cell, result: Mapping[str, Any]) -> None:
+        """Stores what ``quick_start.run`` returned for a cell and forgets an earlier failure.
 
         Raises:
-            InputError: the folder cannot be written or is full; earlier records are untouched.
+            StoreError: the folder cannot be written; nothing finished is lost.
             ValueError: a metric is not a finite number.
         """
-        key = content["key"]
-        for name, values in arrays.items():
-            if name != "users" and not np.isfinite(values).all():
-                raise ValueError(f"{name} of some user is not a finite number")
-        buffer = io.BytesIO()
-        np.savez(buffer, **dict(arrays))
-        packed = buffer.getvalue()
-        full = {"schema": SCHEMA, **content, "arrays": hashlib.sha256(packed).hexdigest()}
-        text = json.dumps(_plain(full), indent=1, allow_nan=False)
-        with self._writing():
-            self._replace(self._path(key, "npz"), packed)
-            self._replace(self._path(key, "json"), text.encode())
-            self._path(key, "failed.json").unlink(missing_ok=True)
-
-    def records(self) -> Iterator[Record]:
-        """Yields every record in the folder whose JSON can be read; arrays are not checked."""
-        for path in sorted(self.folder.glob("*.json")):
-            if path.name.count(".") > 1:
-                continue  # a failure
-            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-                record = Record(json.loads(path.read_bytes()), path.with_suffix(".npz"))
-                _ = record.cell, record.seconds, record.peak_memory_mb
-                yield record
-
-    # Failures --------------------------------------------------------------------------------
-
-    def failure(self, key: str) -> Failure | None:
-        """Returns why a cell failed last; None if it did not, or nothing readable is left."""
-        try:
-            content = json.loads(self._path(key, "failed.json").read_bytes())
-            content["cell"] = CellName(**content["cell"])
-            content["traceback"] = tuple(content["traceback"])
-            return Failure(**content)
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
+        content, arrays = content_of(cell, result)
+        text = json.dumps(content, indent=1, allow_nan=False) + "\n"
+        with _told(self.folder):
+            _replace(self._npz(cell.key), arrays)
+            _replace(self._json(cell.key), text.encode("utf-8"))
+            with contextlib.suppress(FileNotFoundError):
+                self._failed(cell.key).unlink()
 
     def write_failure(self, key: str, failure: Failure) -> None:
-        """Records that a cell failed; this never counts as its result.
+        """Stores why a cell failed.
 
         Raises:
-            InputError: the folder cannot be written or is full.
+            StoreError: the folder cannot be written.
         """
-        content = {**vars(failure), "cell": failure.cell._asdict()}
-        with self._writing():
-            self._replace(self._path(key, "failed.json"), json.dumps(content, indent=1).encode())
+        content = {**asdict(failure), "cell": failure.cell._asdict()}
+        with _told(self.folder):
+            _replace(self._failed(key), (json.dumps(content, indent=1) + "\n").encode("utf-8"))
 
-    def clear_failure(self, key: str) -> None:
-        """Forgets a failure, as when the cell is about to run again."""
-        with contextlib.suppress(OSError):
-            self._path(key, "failed.json").unlink()
-
-    # Two runners on one store ----------------------------------------------------------------
-
-    @contextlib.contextmanager
-    def claim(self, key: str) -> Iterator[None]:
-        """Holds a cell while this process works on it; waits while another process does.
-
-        The system lets go of the claim when the process ends, however it ends.
-        """
-        if fcntl is None:
-            yield
-            return
-        with open(self._lock(key), "ab") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)
-            yield
-
-    def is_claimed(self, key: str) -> bool:
-        """Returns whether some process works on a cell right now."""
-        if fcntl is None:
-            return False
+    def failure(self, key: str) -> Optional[Failure]:  # noqa: UP045
+        """Returns why a cell failed, None if it did not or if that cannot be read."""
         try:
-            with open(self._lock(key), "rb") as stream:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return False
-        except BlockingIOError:
-            return True
-        return False
+            content = json.loads(self._failed(key).read_bytes())
+            return Failure(**{**content, "cell": CellName(**content["cell"])})
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
 
-    # Files -----------------------------------------------------------------------------------
-
-    def _path(self, key: str, ending: str) -> Path:
-        return self.folder / f"{key}.{ending}"
-
-    def _lock(self, key: str) -> Path:
-        return self.folder / "locks" / f"{key}.lock"
-
-    def _replace(self, path: Path, content: bytes) -> None:
-        """Puts a whole file into place, on the disk before it bears its name."""
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            with open(temporary, "wb") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-            raise
-        if os.name == "posix":
-            folder = os.open(path.parent, os.O_RDONLY)
+    def costs(self) -> Iterator[tuple[CellName, Any, float, float]]:
+        """Yields name, limit of epochs, seconds and peak MiB of every record in the folder."""
+        for path in sorted(self.folder.glob("*.json")):
             try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+                content = json.loads(path.read_bytes())
+                name, epochs = CellName(**content["cell"]), content["config"]["epochs"]
+                seconds, memory = content["seconds"]["total"], content["peak_memory_mb"]
+                yield name, epochs, float(seconds), float(memory)
+            except (OSError, ValueError, TypeError, KeyError):
+                continue  # a failure, or damaged
 
-    def _set_aside(self, key: str, reason: str) -> None:
-        with self._writing():
-            for path in (self._path(key, "json"), self._path(key, "npz")):
-                if path.exists():
-                    os.replace(path, path.with_name(f"{path.name}.damaged"))
-        print(
-            f"warning: the record {self._path(key, 'json')} is damaged ({reason}); it is set aside "
-            "as *.damaged and its cell runs again",
-            file=sys.stderr,
-        )
+    def _json(self, key: str) -> Path:
+        return self.folder / f"{key}.json"
 
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
+    def _npz(self, key: str) -> Path:
+        return self.folder / f"{key}.npz"
+
+    def _failed(self, key: str) -> Path:
+        return self.folder / f"{key}.failed.json"
+
+
+@contextlib.contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    """Turns what the system says of a folder into one line for the user."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"cannot be written ({error.strerror})",
+            where=error.filename or folder,
+            mend="Free space or permissions, or choose another folder with --results; "
+            "finished cells are kept.",
+        ) from error
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Puts a whole file in place: temporary file, flush to the disk, rename, flush the folder."""
+    key = path.name.split(".")[0]
+    handle, temporary = tempfile.mkstemp(prefix=f".{key}.", suffix=_TEMPORARY, dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(temporary, 0o644)  # mkstemp's 0600 would shut other users of the folder out
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    with contextlib.suppress(OSError):  # not every file system lets a folder be flushed
+        folder = os.open(path.parent, os.O_RDONLY)
         try:
-            yield
-        except OSError as error:
-            raise InputError(
-                f"results cannot be written ({error.strerror or error})",
-                where=self.folder,
-                mend="Name another folder with --results, or make room; finished cells are kept.",
-            ) from error
-
-    def _unreadable(self, error: OSError) -> InputError:
-        return InputError(
-            f"results cannot be read ({error.strerror or error})",
-            where=self.folder,
-            mend="Name another folder with --results.",
-        )
-
-
-def _plain(value: Any) -> Any:
-    """Returns JSON-able values: numbers out of numpy and torch, and null for what is no number.
-
-    A metric that is not finite is an error of the run; elsewhere (a diagnostic that a method could
-    not compute) null says so.
-    """
-    if isinstance(value, Mapping):
-        return {str(key): _plain(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(one) for one in value]
-    if hasattr(value, "tolist"):  # numpy's and torch's scalars and arrays
-        return _plain(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+            os.fsync(folder)
+        finally:
+            os.close(folder)
