@@ -167,7 +167,9 @@ def _cached_layer(kind: str, name: str) -> dict[str, Any]:
 def suite_layers(model: str, method: str, dataset: str) -> list[dict[str, Any]]:
     """Returns our own layers: overall < model < method < dataset.
 
-    A data set without a property file is a user's own and adds no layer.
+    A data set without a property file is a user's own and adds no layer. In a data set's file,
+    ``for_model`` and ``for_method`` hold what was chosen on its validation split for one backbone
+    or one method; they count as part of the file, the method's on top.
 
     Raises:
         InputError: the model or the method is unknown.
@@ -175,7 +177,9 @@ def suite_layers(model: str, method: str, dataset: str) -> list[dict[str, Any]]:
     layers = [_cached_layer("overall", ""), _cached_layer("model", model)]
     layers.append(_cached_layer("method", method))
     if dataset in names("dataset"):
-        layers.append(_cached_layer("dataset", dataset))
+        layer = dict(_cached_layer("dataset", dataset))
+        for_model, for_method = layer.pop("for_model", {}), layer.pop("for_method", {})
+        layers += [layer, for_model.get(model, {}), for_method.get(method, {})]
     return layers
 
 

@@ -44,6 +44,10 @@ class Batch:
             self.rows.to(device),
         )
 
+    def select(self, rows: Tensor) -> Batch:
+        """Returns the given rows (an index or a bool mask) of the batch."""
+        return Batch(self.users[rows], self.positives[rows], self.negatives[rows], self.rows[rows])
+
 
 class NegativeSampler:
     """Draws for each user an item that is not among the user's training items.

@@ -88,14 +88,18 @@ def metrics_from_hits(hits: Tensor, n_positives: Tensor, metrics: Iterable[str])
     for name in metrics:
         metric, k = parse_metric(name)
         reachable = n_positives.clamp(max=k)
-        value = {
-            "recall": lambda k=k: found[:, k - 1] / n_positives,
-            "precision": lambda k=k: found[:, k - 1] / k,
-            "hit": lambda k=k: (found[:, k - 1] > 0).to(torch.float64),
-            "ndcg": lambda k=k, reachable=reachable: gain[:, k - 1] / ideal[reachable - 1],
-            "map": lambda k=k, reachable=reachable: precision_sum[:, k - 1] / reachable,
-            "mrr": lambda k=k: torch.where(first < k, 1.0 / (first + 1), 0.0),
-        }[metric]()
+        if metric == "recall":
+            value = found[:, k - 1] / n_positives
+        elif metric == "precision":
+            value = found[:, k - 1] / k
+        elif metric == "hit":
+            value = (found[:, k - 1] > 0).to(torch.float64)
+        elif metric == "ndcg":
+            value = gain[:, k - 1] / ideal[reachable - 1]
+        elif metric == "map":
+            value = precision_sum[:, k - 1] / reachable
+        else:  # mrr
+            value = torch.where(first < k, 1.0 / (first + 1), 0.0)
         values[f"{metric}@{k}"] = value.to(torch.float64).numpy()
     return values
 

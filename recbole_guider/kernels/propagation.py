@@ -29,7 +29,7 @@ def propagate(adjacency: Tensor, embeddings: Tensor) -> Tensor:
             gradient of X is wrong for any other matrix.
         embeddings: X, float [n, d].
     """
-    product: Tensor = _SymmetricProduct.apply(adjacency, embeddings)
+    product: Tensor = _SymmetricProduct.apply(adjacency, embeddings)  # type: ignore[no-untyped-call]
     return product
 
 

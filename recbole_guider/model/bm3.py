@@ -55,8 +55,9 @@ class BM3(MultimodalRecommender):
         nn.init.xavier_normal_(self.predictor.weight)
         self.projections = nn.ModuleDict()
         for name in self.modalities:
-            self.projections[name] = nn.Linear(self.feature(name).shape[1], size)
-            nn.init.xavier_normal_(self.projections[name].weight)
+            projection = nn.Linear(self.feature(name).shape[1], size)
+            nn.init.xavier_normal_(projection.weight)
+            self.projections[name] = projection
         train = self.splits.train
         adjacency = bipartite_adjacency(train.users, train.items, self.n_users, self.n_items)
         self.register_buffer("adjacency", adjacency, persistent=False)

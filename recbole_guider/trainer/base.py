@@ -61,6 +61,7 @@ class MethodTrainer(Trainer):
         self.best_weights: dict[str, Tensor] = {}
         self.seconds = {"train": 0.0, "evaluation": 0.0}
         self.epoch = 0
+        self.best_valid_score = -math.inf
         self._resumed: dict[str, Any] | None = None
 
     # What a method defines -------------------------------------------------------------------
@@ -183,8 +184,10 @@ class MethodTrainer(Trainer):
         if not self.fused or learner not in ("adam", "adamw"):
             optimizer: torch.optim.Optimizer = super()._build_optimizer(**kwargs)
             return optimizer
-        build = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[learner]
-        return build(
+        build: type[torch.optim.Optimizer] = (
+            torch.optim.Adam if learner == "adam" else torch.optim.AdamW
+        )
+        return build(  # type: ignore[call-arg]
             kwargs.get("params", self.model.parameters()),
             lr=kwargs.get("learning_rate", self.learning_rate),
             weight_decay=kwargs.get("weight_decay", self.weight_decay),

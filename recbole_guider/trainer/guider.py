@@ -65,20 +65,29 @@ class GuiderTrainer(MethodTrainer):
         features = dataset.item_features()
         present = {name: dataset.items_with(name) for name in features}
         confidence = None
-        if config["hash"] != "none":
+        if config["hash"] != "none" and features:
+            training = {
+                "temperature": config["hash_temperature"],
+                "learning_rate": config["hash_learning_rate"],
+                "max_epochs": config["hash_epochs"],
+            }
             codes = cross_modal_hash(
                 features,
                 bits=config["hash_bits"],
                 seed=config["hash_seed"],
                 mode=config["hash"],
+                common_width=config["hash_width"],
                 present=present,
+                **(training if config["hash"] == "learned" else {}),
             )
             confidence = hash_confidence(codes, present)
         threshold = config["amsc_threshold"]
-        if config["amsc_quantile"] is not None:
+        if threshold is None:
+            share = config["amsc_quantile"]
             threshold = threshold_at_quantile(
-                train.users, train.items, features, confidence, config["amsc_quantile"], present
+                train.users, train.items, features, confidence, share, present
             )
+        self.diagnostics["amsc_threshold"] = threshold
         return InteractionCalibrator(
             train.users, train.items, features, threshold, confidence, present
         )
@@ -103,9 +112,7 @@ class GuiderTrainer(MethodTrainer):
 
     def _teacher_loss(self, batch: Batch) -> Tensor:
         """DBPR on the batch's true interactions (Eq. 7 and plain BPR; see ``Teacher.loss``)."""
-        true = self.clean[batch.rows]
-        batch = Batch(*(part[true] for part in (batch.users, batch.positives, batch.negatives)),
-                      rows=batch.rows[true])  # fmt: skip
+        batch = batch.select(self.clean[batch.rows])
         false, has_false = self.false_items.draw(batch.users, self.teacher_generator)
         weight = 0.0 if self.dbpr == "none" else float(self.config["dbpr_weight"])
         return self.teacher.loss(batch, false, has_false, weight, self.dbpr == "literal")

@@ -21,7 +21,7 @@ DROP_BASES = ("batch", "positive")
 
 def drop_rate(progress: float, largest: float, exponent: float = 1.0) -> float:
     """The ramp eps(T) = eps_max * min(T / N, 1)^exponent, with ``progress`` = T / N."""
-    return largest * min(max(progress, 0.0), 1.0) ** exponent
+    return float(largest * min(max(progress, 0.0), 1.0) ** exponent)
 
 
 def kept_count(n: int, rate: float) -> int:

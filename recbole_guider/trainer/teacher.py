@@ -87,7 +87,8 @@ class Teacher:
             false_vectors = self.model.item_vectors(items, false)
             false_margin = (vectors.users * (vectors.positives - false_vectors)).sum(-1)
         loss = dbpr_loss(unobserved_margin, false_margin, has_false, weight, literal)
-        return loss + self.model.auxiliary_loss(batch, users, items, vectors)
+        auxiliary: Tensor = self.model.auxiliary_loss(batch, users, items, vectors)
+        return loss + auxiliary
 
     @torch.no_grad()
     def interaction_losses(self, train: Interactions) -> Tensor:
@@ -103,7 +104,8 @@ class Teacher:
     def margins(self, batch: Batch) -> Tensor:
         """s_ui - s_uj of a batch, float [b], from the epoch's cached representations."""
         users, items = self.model.representations()
-        return (users[batch.users] * (items[batch.positives] - items[batch.negatives])).sum(-1)
+        margins: Tensor = users[batch.users] * (items[batch.positives] - items[batch.negatives])
+        return margins.sum(-1)
 
     def state(self) -> dict[str, Any]:
         """Weights and optimizer."""

@@ -1,0 +1,124 @@
+"""Property layers: order, inheritance, values, and no code execution; plain YAML throughout."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recbole_guider import property_layers as layers
+from recbole_guider.errors import InputError
+
+
+@pytest.fixture
+def own_folder(tmp_path, monkeypatch):
+    """A properties folder with one file of each kind."""
+    files = {
+        "overall": "a: 1\nb: 1\nc: 1\nd: 1\nepochs: 5\nmethod: M",
+        "model/X": "b: 2\nc: 2\nd: 2\nsearch: {b: [1, 2]}",
+        "method/M": "c: 3\nd: 3",
+        "method/N": "extends: M\nd: 33",
+        "dataset/S": "d: 4\nfor_model: {X: {b: 20}, Y: {b: 99}}\nfor_method: {N: {c: 30}}",
+    }
+    for name, text in files.items():
+        path = tmp_path / f"{name}.yaml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    monkeypatch.setattr(layers, "properties_folder", lambda: tmp_path)
+    layers._cached_layer.cache_clear()
+    yield tmp_path
+    layers._cached_layer.cache_clear()
+
+
+def letters(properties):
+    return [properties[key] for key in "abcd"]
+
+
+def test_order_of_the_suites_layers(own_folder):
+    assert letters(layers.resolve("X", "M", "unknown")) == [1, 2, 3, 3]
+    assert letters(layers.resolve("X", "M", "S")) == [1, 20, 3, 4]
+
+
+def test_a_variant_inherits_and_a_data_set_knows_its_methods(own_folder):
+    assert letters(layers.resolve("X", "N", "unknown")) == [1, 2, 3, 33]
+    assert letters(layers.resolve("X", "N", "S")) == [1, 20, 30, 4]
+
+
+def test_users_layers_win_in_order(own_folder, tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("a: 10\nb: 10\nc: 10\n")
+    result = layers.resolve(
+        "X", "M", "S", files=[file], overrides={"b": 11, "c": 11}, command_line={"c": 12}
+    )
+    assert letters(result) == [10, 11, 12, 4]
+
+
+def test_descriptive_keys_are_no_properties(own_folder):
+    assert "search" not in layers.resolve("X", "M", "S")
+    with pytest.raises(InputError, match="unknown property"):
+        layers.resolve("X", "M", "S", overrides={"search": 1})
+
+
+def test_a_wrong_key_in_a_file_names_the_file(own_folder, tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("epoch: 3\n")
+    with pytest.raises(InputError, match=r"mine\.yaml: epoch.*Did you mean 'epochs'"):
+        layers.resolve("X", "M", "S", files=[file])
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1e-3", 0.001),
+        ("1.5E+2", 150.0),
+        ("-.5", -0.5),
+        ("7", 7),
+        ("true", True),
+        ("[5, 20]", [5, 20]),
+        ("{RS: [1, 2]}", {"RS": [1, 2]}),
+        ("", None),
+        ("list.txt", "list.txt"),
+        ("a=b", "a=b"),
+        ("1.2.3", "1.2.3"),
+        ("[1", "[1"),
+        ("__import__('os')", "__import__('os')"),
+    ],
+)
+def test_values_are_yaml(text, value):
+    assert layers.parse_overrides([f"--key={text}"]) == {"key": value}
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_every_float_survives_the_command_line(number):
+    assert layers.parse_value(repr(number)) == number
+
+
+@pytest.mark.parametrize("argument", ["--key", "key=1", "-k=1", "--=1", "--1a=2"])
+def test_arguments_of_another_form_are_refused(argument):
+    with pytest.raises(InputError, match="--key=value"):
+        layers.parse_overrides([argument])
+
+
+def test_a_key_with_two_values_is_refused():
+    with pytest.raises(InputError, match="given twice"):
+        layers.parse_overrides(["--a=1", "--a=2"])
+    assert layers.parse_overrides(["--a=1", "--a=1"]) == {"a": 1}
+
+
+def test_every_shipped_combination_resolves_to_plain_values():
+    for model in layers.names("model"):
+        for method in layers.names("method"):
+            for dataset in layers.names("dataset"):
+                json.dumps(layers.resolve(model, method, dataset))
+
+
+def test_what_a_data_set_chose_is_known_to_model_or_method():
+    for dataset in layers.names("dataset"):
+        file = layers.load_properties(layers.property_file("dataset", dataset))
+        for model, values in file.get("for_model", {}).items():
+            plain = layers.known_keys(model, "Base", "none")
+            assert set(values) <= plain, (dataset, model)
+        for method, values in file.get("for_method", {}).items():
+            assert set(values) <= layers.known_keys("LightGCN", method, "none"), (dataset, method)
