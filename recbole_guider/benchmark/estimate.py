@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from recbole_guider.benchmark.cell import Cell, CellName
@@ -23,19 +23,20 @@ class Estimates:
     A cell is taken for similar when data set, backbone, method and the limit of epochs agree.
     """
 
-    def __init__(self, records: Iterable[Record] = ()) -> None:
+    def __init__(self, finished: Iterable[tuple[CellName, Any, float, float]] = ()) -> None:
         self._costs: dict[tuple[Any, ...], list[Cost]] = {}
-        for record in records:
-            self.add(record)
+        for name, epochs, seconds, memory in finished:
+            self._costs.setdefault((*name[:3], epochs), []).append(Cost(seconds, memory))
 
     def add(self, record: Record) -> None:
         """Counts one more finished cell."""
-        kind = _kind(record.cell, record.config)
-        self._costs.setdefault(kind, []).append(Cost(record.seconds, record.peak_memory_mb))
+        kind = (*record.cell[:3], record.config["epochs"])
+        cost = Cost(record.seconds["total"], record.peak_memory_mb)
+        self._costs.setdefault(kind, []).append(cost)
 
     def cost(self, cell: Cell) -> Cost | None:
         """Returns mean seconds and largest memory of similar cells; None if none has finished."""
-        costs = self._costs.get(_kind(cell.name, cell.properties))
+        costs = self._costs.get((*cell.name[:3], cell.properties["epochs"]))
         if not costs:
             return None
         seconds = statistics.fmean(cost.seconds for cost in costs)
@@ -46,16 +47,11 @@ class Estimates:
         costs = [self.cost(cell) for cell in cells]
         known = [cost.seconds for cost in costs if cost is not None]
         if not known:
-            every = [cost.seconds for kind in self._costs.values() for cost in kind]
-            known = every
+            known = [cost.seconds for kind in self._costs.values() for cost in kind]
         if not known:
             return None
         mean = statistics.fmean(known)
         return [mean if cost is None else cost.seconds for cost in costs]
-
-
-def _kind(name: CellName, properties: Mapping[str, Any]) -> tuple[Any, ...]:
-    return (name.dataset, name.backbone, name.method, properties.get("epochs"))
 
 
 def say_duration(seconds: float) -> str:

@@ -21,9 +21,10 @@ from typing import Any, Callable
 
 from recbole_guider.benchmark.cell import Cell, CellName
 from recbole_guider.benchmark.progress import Progress
-from recbole_guider.benchmark.record import Failure, Record
-from recbole_guider.benchmark.store import Store
-from recbole_guider.benchmark.work import FAILED, Run, quick_start, work
+from recbole_guider.benchmark.record import Record
+from recbole_guider.benchmark.store import Failure, Store
+from recbole_guider.benchmark.work import BUSY, FAILED, REFUSED, Run, quick_start, work
+from recbole_guider.errors import InputError
 
 _PRELOADED = ("recbole_guider.quick_start",)
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -55,6 +56,7 @@ def run_cells(
         The cells that failed, with the reason.
 
     Raises:
+        InputError: nothing finished, and every cell stumbled over the same input.
         KeyboardInterrupt: Ctrl-C or SIGTERM; all processes have ended and the store is whole.
     """
     crew = _Crew(store, repeat, run, _context(preload))
@@ -66,16 +68,19 @@ def run_cells(
             while waiting or crew.running:
                 _fill(waiting, crew, workers, progress)
                 for cell, outcome in crew.ended():
-                    clock = crew.clock()
-                    if isinstance(outcome, Failure):
+                    if outcome is None:
+                        waiting.append(cell)
+                    elif isinstance(outcome, Failure):
                         failures[cell.name] = outcome
-                        progress.failure(outcome, waiting, clock)
+                        progress.failure(outcome, waiting, crew.clock())
                     else:
-                        progress.finished(outcome, waiting, clock)
+                        progress.finished(outcome, waiting, crew.clock())
                 progress.tick(waiting, crew.clock())
         finally:
             crew.end()
             progress.close()
+    if cells and len(crew.refused) == len(cells) and len(set(crew.refused)) == 1:
+        raise InputError(crew.refused[0])
     return failures
 
 
@@ -85,14 +90,15 @@ def _fill(waiting: deque[Cell], crew: _Crew, workers: int, progress: Progress) -
         if len(crew.running) >= workers:
             return
         cell = waiting.popleft()
-        if crew.store.is_claimed(cell.key):
-            waiting.append(cell)
-            continue
-        record = crew.store.read(cell.key)  # another runner may have finished it meanwhile
-        if record is None:
+        with crew.store.lock(cell.key) as free:
+            # Another runner may have finished it meanwhile.
+            record = crew.store.read(cell.key) if free else None
+        if record is not None:
+            progress.finished(record, waiting, crew.clock())
+        elif free:
             crew.start(cell)
         else:
-            progress.finished(record, waiting, crew.clock())
+            waiting.append(cell)
     if not crew.running and waiting:
         time.sleep(_POLL)
 
@@ -104,6 +110,7 @@ class _Crew:
         self, store: Store, repeat: Callable[[CellName], str], run: Run, context: Any
     ) -> None:
         self.store, self.repeat, self.run, self.context = store, repeat, run, context
+        self.refused: list[str] = []
         self.running: dict[Any, tuple[Cell, BaseProcess, float]] = {}
 
     def clock(self) -> dict[Cell, float]:
@@ -111,33 +118,32 @@ class _Crew:
         return {cell: started for cell, _, started in self.running.values()}
 
     def start(self, cell: Cell) -> None:
-        self.store.clear_failure(cell.key)
         arguments = (cell, self.store.folder, self.repeat(cell.name), self.run)
         process = self.context.Process(target=work, args=arguments, name=str(cell.name))
         process.start()
         self.running[process.sentinel] = (cell, process, time.monotonic())
 
-    def ended(self) -> Iterator[tuple[Cell, Record | Failure]]:
-        """Waits a moment and yields the cells whose process ended."""
+    def ended(self) -> Iterator[tuple[Cell, Record | Failure | None]]:
+        """Waits a moment and yields the cells whose process ended; None: to be tried later."""
         for sentinel in wait(list(self.running), timeout=_POLL):
             cell, process, _ = self.running.pop(sentinel)
             process.join()
             yield cell, self._outcome(cell, process.exitcode)
 
-    def _outcome(self, cell: Cell, code: int | None) -> Record | Failure:
+    def _outcome(self, cell: Cell, code: int | None) -> Record | Failure | None:
+        if code == BUSY:
+            return None
         record = self.store.read(cell.key)
         if record is not None:
             return record
-        failure = self.store.failure(cell.key) if code == FAILED else None
+        failure = self.store.failure(cell.key) if code in (FAILED, REFUSED) else None
         if failure is None:
-            failure = Failure(
-                cell=cell.name,
-                reason=_cause_of_death(code),
-                repeat=self.repeat(cell.name),
-                log=str(self.store.log_path(cell.key)),
-            )
-            with contextlib.suppress(Exception):  # a full disk: the reason is still shown
+            log = str(self.store.log_file(cell.key))
+            failure = Failure(cell.name, _cause_of_death(code), "", self.repeat(cell.name), log)
+            with contextlib.suppress(InputError):  # a full disk: the reason is still shown
                 self.store.write_failure(cell.key, failure)
+        elif code == REFUSED:
+            self.refused.append(failure.reason)
         return failure
 
     def end(self) -> None:

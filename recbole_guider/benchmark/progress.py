@@ -9,7 +9,8 @@ from typing import Any, TextIO
 
 from recbole_guider.benchmark.cell import Cell
 from recbole_guider.benchmark.estimate import Estimates, say_duration
-from recbole_guider.benchmark.record import Failure, Record
+from recbole_guider.benchmark.record import Record
+from recbole_guider.benchmark.store import Failure
 
 
 class Progress:
@@ -56,7 +57,7 @@ class Progress:
             return
         metric = str(record.config["valid_metric"]).lower()
         self._line(
-            f"{record.cell}: {say_duration(record.seconds)}, "
+            f"{record.cell}: {say_duration(record.seconds['total'])}, "
             f"validation {metric} {record.valid[metric]:.4f}{self._left(waiting, running)}"
         )
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import re
 import sys
+from pathlib import Path
 from typing import Any
 
 # Raise by one when a change of the code changes numbers for unchanged properties and data (a loss,
@@ -29,8 +31,18 @@ def versions() -> dict[str, Any]:
 def _version(package: str) -> str:
     try:
         return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:  # a checkout that is not installed
-        return "not installed"
+    except importlib.metadata.PackageNotFoundError:
+        return _version_of_checkout() if package == "recbole_guider" else "not installed"
+
+
+def _version_of_checkout() -> str:
+    """Returns what pyproject.toml beside the package says, where it runs without installation."""
+    try:
+        text = (Path(__file__).resolve().parents[2] / "pyproject.toml").read_text(encoding="utf-8")
+    except OSError:
+        return "unknown"
+    found = re.search(r'^version = "(.+)"$', text, re.MULTILINE)
+    return found.group(1) if found else "unknown"
 
 
 def usable_cores() -> int:

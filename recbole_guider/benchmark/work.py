@@ -15,16 +15,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Callable
 
-from recbole_guider.benchmark import provenance
 from recbole_guider.benchmark.cell import Cell
-from recbole_guider.benchmark.record import Failure
-from recbole_guider.benchmark.store import Store
+from recbole_guider.benchmark.store import Failure, Store
 from recbole_guider.errors import InputError
 
 Run = Callable[[Cell], Mapping[str, Any]]
 
-FAILED = 1  # the process's exit code when it left a failure in the store
-UNREPORTED = 74  # when the store took neither a record nor a failure; sysexits' EX_IOERR
+# Exit codes of a cell's process: with the reason in the store, for a user's mistake, and where
+# another process has the cell.
+FAILED, REFUSED, BUSY = 81, 82, 83
+_TRACEBACK_LINES = 12
 
 
 def quick_start(cell: Cell) -> Mapping[str, Any]:
@@ -48,32 +48,25 @@ def work(cell: Cell, folder: Path, repeat: str, run: Run) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     store = Store(folder)
-    log = store.log_path(cell.key)
+    log = store.log_file(cell.key)
     _redirect_output(log)
-    with store.claim(cell.key):
-        if store.read(cell.key) is not None:
+    with store.lock(cell.key) as held:
+        if not held:
+            sys.exit(BUSY)
+        if store.read(cell.key) is not None:  # another runner was faster
             return
         try:
             started = time.perf_counter()
             result = run(cell)
-            store.write(*_record(cell, result, time.perf_counter() - started))
-            return
+            seconds = {**result["seconds"], "total": time.perf_counter() - started}
+            store.write(cell, {**result, "seconds": seconds, "gpu": _gpu()})
         except BaseException as error:
             traceback.print_exc()
-            failure = Failure(
-                cell=cell.name,
-                reason=_reason(error),
-                traceback=tuple(traceback.format_exc().splitlines()[-12:]),
-                repeat=repeat,
-                log=str(log),
-                input_error=isinstance(error, InputError),
-            )
-        try:
+            refused = isinstance(error, InputError)
+            lines = [] if refused else traceback.format_exc().splitlines()[-_TRACEBACK_LINES:]
+            failure = Failure(cell.name, _reason(error), "\n".join(lines), repeat, str(log))
             store.write_failure(cell.key, failure)
-        except InputError:
-            traceback.print_exc()
-            os._exit(UNREPORTED)
-    sys.exit(FAILED)
+            sys.exit(REFUSED if refused else FAILED)
 
 
 def _reason(error: BaseException) -> str:
@@ -101,31 +94,6 @@ def _redirect_output(log: Path) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-
-
-def _record(
-    cell: Cell, result: Mapping[str, Any], total: float
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Returns a cell's JSON content and its arrays, in the order of the user tokens."""
-    content = {
-        "key": cell.key,
-        "cell": cell.name._asdict(),
-        "protocol": result["config"]["protocol"],
-        "config": result["config"],
-        "data": result["data"],
-        "versions": provenance.versions(),
-        "hardware": provenance.hardware(int(result["config"]["torch_threads"]), _gpu()),
-        "seconds": {**result["seconds"], "total": total},
-        "peak_memory_mb": provenance.peak_memory_mb(),
-        "epochs": result["epochs"],
-        "best_epoch": result["best_epoch"],
-        "valid_curve": result["valid_curve"],
-        "valid": result["best_valid_result"],
-        "test": result["test_result"],
-        "diagnostics": result["diagnostics"],
-    }
-    order = result["per_user"]["users"].argsort()
-    return content, {name: values[order] for name, values in result["per_user"].items()}
 
 
 def _gpu() -> str | None:

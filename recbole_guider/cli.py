@@ -1,0 +1,236 @@
+"""The command line of the benchmark: read the wishes, run what is missing, render the leaderboard.
+
+Nothing heavy is imported before it is needed, so that ``--help`` and ``--plan`` are instant.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shlex
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Callable, NoReturn
+
+from recbole_guider.errors import InputError, nearest_name
+
+if TYPE_CHECKING:
+    from recbole_guider.benchmark.job import Job
+
+OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+_EXAMPLES = """\
+examples:
+  %(prog)s --grid smoke                       the whole path in under a minute
+  %(prog)s --grid table2 --plan               what would run, what is cached, how long
+  %(prog)s --grid table2                      run it; the same command goes on after an interrupt
+  %(prog)s --grid table2 --backbones BM3 --methods Base,GUIDER --seeds 5 --learning_rate=0.002
+
+exit codes: 0 all cells finished, 1 some failed, 2 input that cannot be used, 130 interrupted
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """Argument parser whose complaints are one line, like every other input error."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises an InputError instead of printing the usage."""
+        raise InputError(message, mend=f"See {self.prog} --help.")
+
+
+def parser() -> Parser:
+    """Returns the parser of ``run_benchmark.py``."""
+    made = Parser(
+        prog=_program(),
+        description="Runs a grid of (data set, backbone, method, seed) cells and renders its "
+        "leaderboard. Finished cells are never repeated.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    made.add_argument("--grid", help="a file of properties/grid/, or the path of your own YAML")
+    made.add_argument("--datasets", action="append", help="data sets instead of the grid's: a,b")
+    made.add_argument("--backbones", action="append", help="backbones instead of the grid's: a,b")
+    made.add_argument("--methods", action="append", help="methods instead of the grid's: a,b")
+    made.add_argument("--seeds", type=_count, help="how many seeds, instead of the grid's number")
+    made.add_argument("--workers", type=_count, help="cells at a time (default: one per core)")
+    made.add_argument("--plan", action="store_true", help="say what would run; run nothing")
+    made.add_argument("--only", metavar="CELL", help="run this cell: data set/backbone/method/seed")
+    made.add_argument("--results", metavar="DIR", default="leaderboard/results",
+                      help="where records go (default: %(default)s)")  # fmt: skip
+    made.add_argument("--leaderboard", metavar="DIR", default="leaderboard",
+                      help="where tables go (default: %(default)s)")  # fmt: skip
+    made.add_argument("--config_files", action="append", metavar="FILES",
+                      help="your YAML files of properties: a.yaml,b.yaml")  # fmt: skip
+    made.add_argument("--list", action="store_true",
+                      help="name data sets, backbones, methods and grids")  # fmt: skip
+    made.add_argument("--KEY=VALUE", action="store_true", dest="_",
+                      help="a property, for every cell that knows it")  # fmt: skip
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line and returns the exit code; a user's mistake is one line on stderr."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    return guarded(lambda: _main(given))
+
+
+def guarded(action: Callable[[], int]) -> int:
+    """Calls ``action`` and turns an InputError into its line and exit code 2."""
+    try:
+        return action()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except BrokenPipeError:  # the reader of our output, such as head, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+
+
+def read_arguments(
+    made: argparse.ArgumentParser, given: Sequence[str]
+) -> tuple[argparse.Namespace, dict[str, object]]:
+    """Returns the options, and the ``--key=value`` properties among the rest.
+
+    Raises:
+        InputError: something is neither.
+    """
+    from recbole_guider.property_layers import parse_overrides
+
+    options, rest = made.parse_known_args(list(given))
+    flags = [flag for action in made._actions for flag in action.option_strings]
+    for argument in rest:
+        if argument.startswith("--") and "=" not in argument:
+            hint = nearest_name(argument, flags)
+            raise InputError(
+                f"unknown option '{argument}'",
+                mend=f"{hint if hint.startswith('Did') else f'See {made.prog} --help.'} "
+                "Properties are written --key=value.",
+            )
+    return options, parse_overrides(rest)
+
+
+def names_in(values: Sequence[str] | None) -> list[str]:
+    """Splits ``["a,b", "c d"]`` into ``["a", "b", "c", "d"]``."""
+    return [name for value in values or () for name in re.split(r"[,\s]+", value) if name]
+
+
+def _main(given: list[str]) -> int:
+    from recbole_guider.benchmark.grid import load_grid, select
+
+    options, properties = read_arguments(parser(), given)
+    if options.list:
+        return _list(str(properties.get("data_path", "dataset/")))
+    if not options.grid:
+        from recbole_guider.property_layers import names
+
+        raise InputError("no grid is named", mend=f"Add --grid {' or --grid '.join(names('grid'))}")
+    selection = select(
+        load_grid(options.grid),
+        datasets=names_in(options.datasets),
+        backbones=names_in(options.backbones),
+        methods=names_in(options.methods),
+        seeds=options.seeds,
+        files=names_in(options.config_files),
+        command_line=properties,
+    )
+    _require_folder(Path(options.leaderboard), "--leaderboard")
+    from recbole_guider.benchmark.job import Job
+
+    job = Job(
+        selection,
+        only=options.only,
+        results=Path(options.results),
+        workers=options.workers,
+        repeat=lambda name: _repeat(given, str(name)),
+    )
+    for dataset, advice in selection.absent.items():
+        print(f"data set {dataset} is not installed. {advice}")
+    for note in selection.notes:
+        print(note)
+    if options.plan:
+        print(job.plan())
+        return OK
+    return _run(job, Path(options.leaderboard))
+
+
+def _run(job: Job, leaderboard: Path) -> int:
+    from recbole_guider.benchmark.estimate import say_duration
+
+    started = time.monotonic()
+    try:
+        failures = job.run()
+    except KeyboardInterrupt:
+        _render(job, leaderboard)
+        print("Interrupted. Finished cells are kept; the same command goes on from here.")
+        return INTERRUPTED
+    took = say_duration(time.monotonic() - started)
+    cells = len(job.wanted)
+    print(f"{cells - len(failures)} of {cells} cells have finished; this run took {took}.")
+    _render(job, leaderboard)
+    for failure in failures.values():
+        print(f"failed: {failure.cell}: {failure.reason}")
+        print(f"  log: {failure.log}\n  again: {failure.command}")
+    return FAILED if failures else OK
+
+
+def _render(job: Job, leaderboard: Path) -> None:
+    """Writes the tables of what has finished."""
+    from recbole_guider.report.tables import render
+
+    for path in render(folder=leaderboard, **job.board()):
+        print(f"leaderboard: {path}")
+
+
+def _require_folder(folder: Path, option: str) -> None:
+    """Refuses what can be no folder before hours are spent."""
+    standing = next(path for path in (folder, *folder.resolve().parents) if path.exists())
+    if not standing.is_dir() or not os.access(standing, os.W_OK):
+        raise InputError(
+            "is no folder that can be written",
+            where=f"{option} {folder}",
+            mend="Name another folder.",
+        )
+
+
+def _list(data_path: str) -> int:
+    from recbole_guider.data.prepare import installed
+    from recbole_guider.property_layers import names
+
+    here = dict.fromkeys(installed(data_path), "installed")
+    kinds = {"data sets": "dataset", "backbones": "model", "methods": "method", "grids": "grid"}
+    for title, kind in kinds.items():
+        known: Mapping[str, str] = here if kind == "dataset" else {}
+        shown = [
+            f"{name} ({known[name]})" if name in known else name
+            for name in sorted({*names(kind), *known})
+        ]
+        print(f"{title}: {', '.join(shown)}")
+    return OK
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a count of at least 1, found '{text}'")
+    return int(text)
+
+
+def _program() -> str:
+    return "run_benchmark.py" if sys.argv[0].endswith("run_benchmark.py") else "recbole-guider"
+
+
+def _repeat(given: Sequence[str], cell: str) -> str:
+    """Returns the command that runs one cell of this command's grid alone."""
+    kept, skip = [], False
+    for argument in given:
+        if skip or argument == "--plan" or argument.startswith("--only="):
+            skip = False
+        elif argument == "--only":
+            skip = True
+        else:
+            kept.append(argument)
+    program = ["python", sys.argv[0]] if sys.argv[0].endswith(".py") else ["recbole-guider"]
+    return shlex.join([*program, *kept, "--only", cell])
