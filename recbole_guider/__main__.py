@@ -42,13 +42,10 @@ def _main(given: list[str]) -> int:
 
     valid, test = result["best_valid_result"], result["test_result"]
     rows = [[name, f"{valid[name]:.4f}", f"{test[name]:.4f}"] for name in test]
-    config = result["config"]
+    config, seconds = result["config"], result["seconds"]["total"]
     print(
-        f"{config['model']} + {config['method']} on {config['dataset']}, seed {config['seed']}: ",
-        end="",
-    )
-    print(
-        f"best epoch {result['best_epoch']} of {result['epochs']}, {result['seconds']['total']:.1f} s"
+        f"{config['model']} + {config['method']} on {config['dataset']}, seed {config['seed']}: "
+        f"best epoch {result['best_epoch']} of {result['epochs']}, {seconds:.1f} s"
     )
     print(tabulate(rows, headers=["metric", "validation", "test"], disable_numparse=True))
     return 0

@@ -26,7 +26,7 @@ from recbole_guider.benchmark.store import Failure, Store
 from recbole_guider.benchmark.work import BUSY, FAILED, REFUSED, Run, quick_start, work
 from recbole_guider.errors import InputError
 
-_PRELOADED = ("recbole_guider.quick_start",)
+_PRELOADED = ("recbole_guider.benchmark.work", "recbole_guider.quick_start")
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _POLL = 0.5  # seconds between looks at the clock and at cells that another runner holds
 

@@ -1,0 +1,121 @@
+"""Stands in for training: quick, deterministic results, with cells that fail on demand.
+
+Also a program: ``python fake_grid.py <data> <results> <leaderboard>`` runs a small grid of such
+cells the way the command line would, in processes of their own.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from recbole_guider.benchmark.grid import Grid, Selection, select
+from recbole_guider.benchmark.job import Job
+from recbole_guider.errors import InputError
+
+LIGHT = ("numpy", "recbole_guider.benchmark.job")  # processes need neither torch nor RecBole
+METRICS = ("recall@5", "recall@20", "ndcg@5", "ndcg@20")
+
+
+def result_of(cell):
+    """A result that depends on the cell's name alone, and a note of having been computed."""
+    notes = Path(cell.properties["checkpoint_dir"])
+    notes.mkdir(parents=True, exist_ok=True)
+    with open(notes / "computed.txt", "a") as stream:
+        stream.write(f"{cell.name}\n")
+    users = [f"u{i}" for i in range(50)]
+    generator = np.random.default_rng([*map(ord, str(cell.name))])
+    per_user = {metric: generator.random(50) for metric in METRICS}
+    means = {metric: float(values.mean()) for metric, values in per_user.items()}
+    return {
+        "best_valid_result": means,
+        "test_result": means,
+        "per_user": {"users": np.array(users), **per_user},
+        "config": cell.properties,
+        "data": {"hash": "f00d", "users": 50, "items": 9, "train": 3, "valid": 2, "test": 1,
+                 "modalities": {"text": 4}},
+        "epochs": 3,
+        "best_epoch": 1,
+        "valid_curve": [{"epoch": 0, "loss": float("nan")}],
+        "seconds": {"train": 0.1, "evaluation": 0.1},
+        "diagnostics": {},
+    }  # fmt: skip
+
+
+def slow(cell):
+    time.sleep(0.05)
+    return result_of(cell)
+
+
+def endless(cell):
+    time.sleep(600)
+
+
+def troubled(cell):
+    """Fails in another way with each method."""
+    if cell.name.method == "WBPR":
+        raise RuntimeError("the loss is not finite")
+    if cell.name.method == "T-CE":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if cell.name.method == "R-CE":
+        os._exit(3)
+    return result_of(cell)
+
+
+def refused(cell):
+    raise InputError("row 7 holds a NaN", where="tiny.itemtext", mend="Remove it.")
+
+
+def unfinished_number(cell):
+    result = result_of(cell)
+    result["test_result"] = {**result["test_result"], "recall@5": float("nan")}
+    return result
+
+
+def selection_of(
+    data_path, methods=("Base", "WBPR", "T-CE", "R-CE", "GUIDER"), **chosen
+) -> Selection:
+    grid = Grid(
+        name="fake",
+        title="Fake",
+        datasets=("tiny",),
+        backbones=("BM3",),
+        methods=tuple(methods),
+        baselines=("Base",),
+        metrics=("Recall@5", "Recall@20", "NDCG@5", "NDCG@20"),
+    )
+    notes = str(Path(data_path) / "notes")
+    properties = {"data_path": str(data_path), "checkpoint_dir": notes}
+    return select(grid, command_line=properties, **chosen)
+
+
+def job_of(selection, results, workers=2, only=None) -> Job:
+    return Job(
+        selection,
+        only=only,
+        results=Path(results),
+        workers=workers,
+        repeat=lambda name: f"again --only {name}",
+    )
+
+
+def computed(data_path) -> list[str]:
+    path = Path(data_path) / "notes" / "computed.txt"
+    return path.read_text().split() if path.exists() else []
+
+
+def main(data_path, results, leaderboard, run) -> None:
+    from recbole_guider.report.tables import render
+
+    job = job_of(selection_of(data_path, seeds=3), results)
+    job.run(globals()[run], preload=LIGHT)
+    render(folder=Path(leaderboard), **job.board())
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

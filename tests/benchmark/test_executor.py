@@ -1,0 +1,178 @@
+"""Processes: failures of every kind stay alone, interrupts and kills leave a store that resumes."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import fake_grid
+import pytest
+
+from recbole_guider.benchmark.store import Store
+from recbole_guider.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def data_path(tmp_path):
+    folder = tmp_path / "data"
+    (folder / "tiny").mkdir(parents=True)
+    (folder / "tiny" / "tiny.inter").write_text("user_id:token\titem_id:token\na\tb\n")
+    return folder
+
+
+def run(job, work, **options):
+    return job.run(work, preload=fake_grid.LIGHT, **options)
+
+
+def test_every_cell_runs_once_and_is_then_cached(data_path, tmp_path):
+    selection = fake_grid.selection_of(data_path, seeds=2)
+    assert run(fake_grid.job_of(selection, tmp_path / "r"), fake_grid.result_of) == {}
+    names = sorted(str(cell.name) for cell in selection.cells)
+    assert sorted(fake_grid.computed(data_path)) == names
+    store = Store(tmp_path / "r")
+    record = store.read(selection.cells[0].key)
+    assert record.cell == selection.cells[0].name
+    assert record.valid_curve == [{"epoch": 0, "loss": None}]
+    assert list(record.users) == sorted(record.users)
+    assert run(fake_grid.job_of(selection, tmp_path / "r"), fake_grid.endless) == {}
+    assert sorted(fake_grid.computed(data_path)) == names
+
+
+def test_failures_of_every_kind_do_not_stop_the_others(data_path, tmp_path, capfd):
+    selection = fake_grid.selection_of(data_path)
+    job = fake_grid.job_of(selection, tmp_path / "r")
+    failures = {name.method: failure for name, failure in run(job, fake_grid.troubled).items()}
+    assert failures["WBPR"].reason == "RuntimeError: the loss is not finite"
+    assert "troubled" in failures["WBPR"].traceback
+    assert "SIGKILL" in failures["T-CE"].reason
+    assert "code 3" in failures["R-CE"].reason
+    assert set(failures) == {"WBPR", "T-CE", "R-CE"}
+    assert failures["T-CE"].command == "again --only tiny/BM3/T-CE/2022"
+    assert "the loss is not finite" in Path(failures["WBPR"].log).read_text()
+    board = job.board()
+    assert {record.cell.method for record in board["records"]} == {"Base", "GUIDER"}
+    assert {name[2] for name in board["failures"]} == {"WBPR", "T-CE", "R-CE"}
+    assert "[5/5]" in capfd.readouterr().err
+    # A failure is not cached, and is forgotten once its cell has finished.
+    assert run(job, fake_grid.result_of) == {}
+    assert job.board()["failures"] == {}
+
+
+def test_a_number_that_is_none_is_a_failure(data_path, tmp_path):
+    job = fake_grid.job_of(fake_grid.selection_of(data_path, ["Base", "WBPR"]), tmp_path / "r")
+    failures = run(job, fake_grid.unfinished_number)
+    assert all("not a finite number" in failure.reason for failure in failures.values())
+    assert len(failures) == 2
+
+
+def test_input_that_no_cell_can_use_is_one_error(data_path, tmp_path):
+    job = fake_grid.job_of(fake_grid.selection_of(data_path), tmp_path / "r")
+    with pytest.raises(InputError, match=r"^tiny\.itemtext: row 7 holds a NaN\. Remove it\.$"):
+        run(job, fake_grid.refused)
+
+
+def test_only_runs_one_cell(data_path, tmp_path):
+    selection = fake_grid.selection_of(data_path)
+    run(fake_grid.job_of(selection, tmp_path, only="tiny/BM3/GUIDER/2022"), fake_grid.result_of)
+    assert fake_grid.computed(data_path) == ["tiny/BM3/GUIDER/2022"]
+    with pytest.raises(InputError, match="Did you mean 'tiny/BM3/GUIDER/2022'"):
+        fake_grid.job_of(selection, tmp_path, only="tiny/BM3/GUIDR/2022")
+
+
+def test_a_damaged_record_runs_again(data_path, tmp_path):
+    selection = fake_grid.selection_of(data_path, ["Base", "WBPR"])
+    run(fake_grid.job_of(selection, tmp_path / "r"), fake_grid.result_of)
+    damaged = tmp_path / "r" / f"{selection.cells[0].key}.npz"
+    damaged.write_bytes(damaged.read_bytes()[:-9])
+    run(fake_grid.job_of(selection, tmp_path / "r"), fake_grid.result_of)
+    assert fake_grid.computed(data_path).count(str(selection.cells[0].name)) == 2
+    assert fake_grid.computed(data_path).count(str(selection.cells[1].name)) == 1
+
+
+def program(data_path, tmp_path, name, work="slow"):
+    folders = [str(tmp_path / f"{name}-results"), str(tmp_path / f"{name}-board")]
+    command = [sys.executable, str(Path(fake_grid.__file__)), str(data_path), *folders, work]
+    return subprocess.Popen(
+        command,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+
+
+def tables(tmp_path, name):
+    return {path.name: path.read_bytes() for path in (tmp_path / f"{name}-board").iterdir()}
+
+
+@pytest.mark.parametrize("whole_group", [True, False], ids=["group", "runner"])
+def test_kill_at_random_moments_changes_nothing(data_path, tmp_path, whole_group):
+    assert program(data_path, tmp_path, "whole").wait() == 0
+    generator = random.Random(7)
+    finished: set[str] = set()
+    store = tmp_path / "torn-results"
+    before = len(fake_grid.computed(data_path))
+    for _ in range(3):
+        process = program(data_path, tmp_path, "torn")
+        time.sleep(0.6 + generator.random())
+        if whole_group:
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+        process.communicate()
+        time.sleep(0.3)  # what the runner alone left behind ends by itself
+        kept = {path.stem for path in store.glob("*.json")}
+        assert finished <= kept
+        finished = kept
+    assert program(data_path, tmp_path, "torn").wait() == 0
+    assert tables(tmp_path, "torn") == tables(tmp_path, "whole")
+    again = len(fake_grid.computed(data_path)) - before
+    assert 15 <= again <= 15 + 3 * 2  # at most the cells that were running
+    assert not list(store.glob("*.tmp")) + list(store.glob(".*.tmp"))
+
+
+def test_a_killed_runner_leaves_no_process_behind(data_path, tmp_path):
+    process = program(data_path, tmp_path, "left", "endless")
+    wait_for(lambda: list((tmp_path / "left-results").glob("*.lock")))
+    process.kill()
+    process.communicate()  # ends once no process holds its stderr
+    store = Store(tmp_path / "left-results")
+    wait_for(lambda: all(free(store, cell) for cell in fake_grid.selection_of(data_path).cells))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_the_processes(data_path, tmp_path, number):
+    process = program(data_path, tmp_path, "left", "endless")
+    wait_for(lambda: len(list((tmp_path / "left-results").glob("*.lock"))) == 2)
+    os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
+    _, errors = process.communicate(timeout=20)
+    assert b"KeyboardInterrupt" in errors  # the command line turns it into exit code 130
+    store = Store(tmp_path / "left-results")
+    assert all(free(store, cell) for cell in fake_grid.selection_of(data_path).cells)
+    assert not list(store.folder.glob("*.json"))
+
+
+def test_two_runners_share_the_work(data_path, tmp_path):
+    runners = [program(data_path, tmp_path, "shared") for _ in range(2)]
+    assert [runner.wait() for runner in runners] == [0, 0]
+    names = fake_grid.computed(data_path)
+    assert len(names) == len(set(names)) == 15
+
+
+def free(store, cell):
+    with store.lock(cell.key) as held:
+        return held
+
+
+def wait_for(condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
