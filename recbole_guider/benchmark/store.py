@@ -72,11 +72,10 @@ class Store:
         with _told(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             (self.folder / "logs").mkdir(exist_ok=True)
-            with tempfile.NamedTemporaryFile(
-                dir=self.folder, prefix=".probe.", suffix=_TEMPORARY
-            ) as stream:
+            handle, probe = tempfile.mkstemp(_TEMPORARY, ".probe.", self.folder)
+            with os.fdopen(handle, "wb") as stream:
                 stream.write(b"probe")
-                stream.flush()
+            Path(probe).unlink(missing_ok=True)  # another runner may have taken it for a leftover
         for leftover in self.folder.glob(f".*{_TEMPORARY}"):
             with self.lock(leftover.name[1:].split(".")[0]) as free, contextlib.suppress(OSError):
                 if free:  # nobody is writing this cell

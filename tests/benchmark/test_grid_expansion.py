@@ -1,0 +1,208 @@
+"""From a grid file and the user's choices to cells, and every way in which these can be wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from recbole_guider.benchmark.cell import CellName
+from recbole_guider.benchmark.grid import load_grid, select
+from recbole_guider.errors import InputError
+from recbole_guider.property_layers import names
+
+SHIPPED = names("grid")
+
+
+@pytest.fixture
+def here(tiny_data_path):
+    """Properties that point at the folder with the data set ``tiny``."""
+    return {"data_path": str(tiny_data_path)}
+
+
+@pytest.fixture
+def write(tmp_path):
+    def _write(text: str = "", name: str = "mine.yaml", **entries) -> str:
+        lines = {
+            "datasets": "[tiny]",
+            "backbones": "[BM3, VBPR]",
+            "methods": "[Base, GUIDER]",
+            "baselines": "[Base]",
+            "metrics": "[Recall@20]",
+            **entries,
+        }
+        path = tmp_path / name
+        path.write_text(text or "".join(f"{k}: {v}\n" for k, v in lines.items() if v is not None))
+        return str(path)
+
+    return _write
+
+
+def refused(call, *parts: str) -> str:
+    with pytest.raises(InputError) as caught:
+        call()
+    line = str(caught.value)
+    assert "\n" not in line
+    for part in parts:
+        assert part in line
+    return line
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_grids_expand(name, tmp_path):
+    selection = select(load_grid(name), command_line={"data_path": str(tmp_path)})
+    assert selection.cells
+    assert len({cell.name for cell in selection.cells}) == len(selection.cells)
+    assert set(selection.grid.baselines) <= set(selection.grid.methods)
+
+
+def test_table2_is_the_papers_and_ml_100k_stands_in(tmp_path):
+    selection = select(load_grid("table2"), command_line={"data_path": str(tmp_path)})
+    assert len(selection.cells) == 3 * 6 * 3
+    assert selection.grid.datasets == ("ml-100k",)
+    assert list(selection.absent) == ["baby", "sports", "clothing", "microlens"]
+    assert all(selection.absent.values())  # how to get each
+    assert any("ml-100k stands in" in note for note in selection.notes)
+
+
+def test_cells_come_as_whole_comparisons(write, here):
+    cells = select(load_grid(write(seeds=2)), command_line=here).cells
+    assert [cell.name for cell in cells] == [
+        CellName("tiny", backbone, method, seed)
+        for backbone in ("BM3", "VBPR")
+        for seed in (2022, 2023)
+        for method in ("Base", "GUIDER")
+    ]
+
+
+def test_a_user_selects_known_names_beyond_the_grid(write, here):
+    selection = select(
+        load_grid(write()),
+        backbones=["LightGCN"],
+        methods=["T-CE", "T-CE"],
+        seeds=3,
+        command_line={**here, "seed": 5},
+    )
+    assert [cell.name for cell in selection.cells] == [
+        ("tiny", "LightGCN", "T-CE", seed) for seed in (5, 6, 7)
+    ]
+    assert selection.grid.backbones == ("LightGCN",)
+    assert selection.grid.methods == ("T-CE",)
+
+
+def test_overrides_reach_the_cells_that_know_them(write, here):
+    cells = select(load_grid(write()), command_line={**here, "kd_weight": 0.5}).cells
+    assert {cell.name.method: cell.overrides.get("kd_weight") for cell in cells} == {
+        "Base": None,
+        "GUIDER": 0.5,
+    }
+
+
+def test_files_win_over_the_grid_and_the_command_line_over_files(write, here, tmp_path):
+    grid = load_grid(write(overrides="{epochs: 2, learning_rate: 0.1, stopping_step: 4}"))
+    (tmp_path / "a.yaml").write_text("epochs: 3\nlearning_rate: 0.2\n")
+    (tmp_path / "b.yaml").write_text("learning_rate: 0.3\n")
+    selection = select(
+        grid,
+        files=[str(tmp_path / "a.yaml"), str(tmp_path / "b.yaml")],
+        command_line={**here, "epochs": 4},
+    )
+    properties = selection.cells[0].properties
+    assert [properties[key] for key in ("epochs", "learning_rate", "stopping_step")] == [4, 0.3, 4]
+    assert selection.notes == (
+        "Set for every cell that knows the property: epochs=4, learning_rate=0.3, stopping_step=4.",
+    )
+
+
+def test_data_sets_that_are_absent_are_left_out_and_named(write, here):
+    selection = select(load_grid(write(datasets="[baby, tiny]")), command_line=here)
+    assert {cell.name.dataset for cell in selection.cells} == {"tiny"}
+    assert list(selection.absent) == ["baby"]
+    assert any("baby" in note for note in selection.notes)
+
+
+def test_an_absent_data_set_asked_for_by_name_is_refused(write, here):
+    grid = load_grid(write())
+    refused(
+        lambda: select(grid, datasets=["baby", "tiny"], command_line=here), "baby", "not installed"
+    )
+    refused(lambda: select(grid, datasets=["tyny"], command_line=here), "tyny", "'tiny'")
+    missing = load_grid(write(datasets="[baby]"))
+    refused(lambda: select(missing, command_line=here), "baby")  # and no fallback
+
+
+def test_unknown_names_are_refused_with_the_nearest(write, here):
+    grid = load_grid(write())
+    refused(lambda: load_grid("tabel2"), "tabel2", "'table2'")
+    refused(lambda: load_grid("none/such.yaml"), "none/such.yaml")
+    refused(lambda: select(grid, backbones=["BM4"], command_line=here), "BM4", "'BM3'")
+    refused(lambda: select(grid, methods=["GIUDER"], command_line=here), "GIUDER", "'GUIDER'")
+    typo = {**here, "learning_rat": 1}
+    refused(lambda: select(grid, command_line=typo), "--learning_rat", "'learning_rate'")
+
+
+def test_an_unknown_property_in_a_file_or_grid_names_it(write, here, tmp_path):
+    file = tmp_path / "mine2.yaml"
+    file.write_text("epoch: 3\n")
+    grid = load_grid(write())
+    refused(lambda: select(grid, files=[str(file)], command_line=here), "mine2.yaml: epoch")
+    grid = load_grid(write(overrides="{epoch: 3}"))
+    refused(lambda: select(grid, command_line=here), "grid mine: epoch", "'epochs'")
+
+
+def test_a_property_of_another_method_only_is_refused(write, here):
+    grid = load_grid(write())
+    refused(
+        lambda: select(grid, methods=["Base"], command_line={**here, "kd_weight": 1}), "kd_weight"
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("epochs", "many"), ("learning_rate", "[1]"), ("use_gpu", 3)]
+)
+def test_a_value_that_cannot_be_meant_is_refused_before_anything_runs(write, here, key, value):
+    refused(lambda: select(load_grid(write()), command_line={**here, key: value}), key)
+
+
+@pytest.mark.parametrize("key", ["dataset", "model", "method"])
+def test_axes_are_no_properties(write, here, key):
+    refused(lambda: select(load_grid(write()), command_line={**here, key: "x"}), f"--{key}", "Use")
+
+
+@pytest.mark.parametrize("seed", ["x", 1.5, True, None])
+def test_a_first_seed_is_a_whole_number(write, here, seed):
+    call = {**here, "seed": seed}
+    if seed is None:  # nothing given: the properties' seed
+        assert select(load_grid(write()), command_line=call).cells[0].name.seed == 2022
+    else:
+        refused(lambda: select(load_grid(write()), command_line=call), "seed")
+
+
+def test_columns_must_be_computed(write, here):
+    refused(lambda: select(load_grid(write(metrics="[Recall@50]")), command_line=here), "Recall@50")
+    grid = load_grid(write(metrics="[Recall@50]"))
+    assert select(grid, command_line={**here, "topk": 50, "metrics": "Recall"}).cells
+
+
+@pytest.mark.parametrize(
+    ("entries", "part"),
+    [
+        ({"backbones": None}, "backbones"),
+        ({"methods": "[]"}, "methods"),
+        ({"datasets": "tiny"}, "datasets"),
+        ({"metrics": "[1, 2]"}, "metrics"),
+        ({"seeds": "0"}, "seeds"),
+        ({"seeds": "true"}, "seeds"),
+        ({"seeds": "[1]"}, "seeds"),
+        ({"overrides": "[1]"}, "overrides"),
+        ({"backbone": "[BM3]"}, "'backbones'"),
+    ],
+)
+def test_a_grid_file_that_cannot_be_used_says_what_and_where(write, entries, part):
+    refused(lambda: load_grid(write(**entries)), "mine.yaml", part)
+
+
+def test_a_grid_file_that_is_no_yaml_names_the_line(write):
+    refused(lambda: load_grid(write("datasets: [tiny\nmethods: [")), "mine.yaml:")
+
+
+def test_a_grid_by_path_is_named_after_its_file(write):
+    assert load_grid(write(name="special.yml")).name == "special"
