@@ -222,7 +222,10 @@ def test_one_process_holds_a_cell_at_a_time(store):
     assert files(store) == set()  # no lock file stays behind
 
 
-def test_a_lock_on_a_file_that_its_last_holder_removed_does_not_count(store, monkeypatch):
+@pytest.mark.parametrize("made_again", [False, True])
+def test_a_lock_on_a_file_that_its_last_holder_removed_does_not_count(
+    store, monkeypatch, made_again
+):
     flock = lock_module.fcntl.flock
     path = store.folder / f"{KEY}.lock"
     calls = []
@@ -231,6 +234,8 @@ def test_a_lock_on_a_file_that_its_last_holder_removed_does_not_count(store, mon
         calls.append(handle)
         if len(calls) == 1:
             path.unlink()  # the holder releases between our open and our lock
+            if made_again:
+                path.touch()
         flock(handle, operation)
 
     monkeypatch.setattr(lock_module.fcntl, "flock", too_late)
