@@ -171,7 +171,7 @@ def _solve_dense(
     The logarithmic step keeps the masses where exp(-D / lambda) is 0 in floating point.
     """
     exponent = -(x[:, None] - y).square() / regularization
-    g, done = torch.zeros_like(b), 0
+    g, done = b.log() + _normal_potential(x, y, a, b, regularization), 0
     while True:
         f = a.log() - torch.logsumexp(exponent + g, dim=1)
         g = b.log() - torch.logsumexp(exponent + f[:, None], dim=0)
@@ -181,6 +181,18 @@ def _solve_dense(
         if accurate or done >= max_iterations:
             return plan._replace(iterations=done)
         f, g = f + plan.u.log(), g + plan.v.log()
+
+
+def _normal_potential(x: Tensor, y: Tensor, a: Tensor, b: Tensor, regularization: float) -> Tensor:
+    """log(v / b) up to a constant if both sides were normally distributed, float64 [m].
+
+    Saves the many iterations that little regularization takes to find shift and stretch.
+    """
+    shift, centred = b @ y - a @ x, y - b @ y
+    x_variance, y_variance = a @ (x - a @ x).square(), b @ centred.square()
+    quarter = regularization / 4
+    stretch = x_variance / (quarter + (quarter**2 + x_variance * y_variance).sqrt())
+    return ((1.0 - stretch) * centred.square() + 2.0 * shift * centred) / regularization
 
 
 def _scale(

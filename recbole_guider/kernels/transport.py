@@ -8,15 +8,12 @@ import torch
 from torch import Tensor
 
 from recbole_guider.errors import InputError, one_of
+from recbole_guider.kernels.sinkhorn import solve
 
 MARGINALS = ("softmax", "uniform")
 
-# Iterations between two looks at the marginals; a look costs a product and, on a GPU, a wait.
-_BLOCK = 5
-# From this tolerance on, the rounding of float32 products is too small to matter.
-_FLOAT32_TOLERANCE = 1e-5
-# Points that together hold less than this share of the tolerance are left out.
-_NEGLIGIBLE = 1e-3
+# No tolerance below this asks for more points than a larger one would.
+_FINEST_TOLERANCE = 1e-12
 
 
 class Transport(NamedTuple):
@@ -49,15 +46,13 @@ def entropic_ot(
     D_mn = (z^t_m - z^s_n)^2,  a = softmax(z^t), b = softmax(z^s) (or uniform masses).
 
     The paper takes the logits themselves, which are negative, for a and b: no plan has such sums.
-    Its updates (Eq. 13) are made sequential, and scale a matrix that already holds a good guess of
-    the plan, so that they neither over- nor underflow; wherever they would all the same, they are
-    made on logarithms. The gradient holds P fixed:
+    Its updates (Eq. 13) are made sequential. The gradient holds P fixed:
     d cost / d z^s_n = sum_m 2 P_mn (z^s_n - z^t_m).
 
     Example:
         >>> points = torch.tensor([-0.1, -0.5, -1.3])
-        >>> round(float(entropic_ot(points, points, 0.01).cost), 4)
-        0.0001
+        >>> round(float(entropic_ot(points, points - 0.5, 0.01, "uniform").cost), 3)
+        0.25
 
     Args:
         teacher: z^t, float [n], n >= 1; gets no gradient.
@@ -65,11 +60,11 @@ def entropic_ot(
         regularization: lambda > 0, in squared units of the logits.
         marginals: ``softmax`` or ``uniform``.
         max_iterations: upper limit of the iterations.
-        tolerance: marginal error at which they stop. From 1e-5 on they run in float32 as long as
-            it holds the numbers, else in float64.
+        tolerance: marginal error at which they stop.
 
     Returns:
-        Cost, of the student's type, marginal error and iterations.
+        Cost, marginal error and iterations. Work is done in float64; the cost has the student's
+        type.
 
     Raises:
         InputError: unknown ``marginals``, or a ``regularization`` that is not positive.
@@ -84,112 +79,25 @@ def entropic_ot(
         )
     if teacher.numel() == 0 or student.numel() == 0:
         raise ValueError("entropic_ot needs at least one point on each side")
-    x, log_a = _points_with_mass(teacher.detach().double(), marginals, tolerance)
-    y, log_b = _points_with_mass(student.double(), marginals, tolerance)
-    # With centred points the squares of D belong to the potentials: 2 x y / lambda remains.
-    x_mean, y_mean = log_a.exp() @ x, log_b.exp() @ y.detach()
-    dtype = torch.float32 if tolerance >= _FLOAT32_TOLERANCE else torch.float64
-    plan = _Plan(x - x_mean, y.detach() - y_mean, log_a, log_b, regularization, dtype)
-    error, iterations = plan.fit(max_iterations, tolerance)
-    mass, mean, square = plan.column_moments()
-    y = y - x_mean
+    x, a = _points_with_mass(teacher.detach().double(), marginals, tolerance)
+    y, b = _points_with_mass(student.double(), marginals, tolerance)
+    plan = solve(x, y.detach(), a, b, regularization, max_iterations, tolerance)
+    # sum_mn P_mn (x_m - y_n)^2, with gradient in y alone, from sums of P instead of a matrix; x
+    # and y are centred, so that the expanded square loses no digits.
+    x, y = x - a @ x, y - a @ x
+    mass, mean, square = (plan.transposed_times(power) for power in (x.new_ones(len(x)), x, x * x))
     cost = (mass * y.square() - 2 * mean * y + square).sum()
-    return Transport(cost.to(student.dtype), error, iterations)
+    return Transport(cost.to(student.dtype), plan.marginal_error, plan.iterations)
 
 
 def _points_with_mass(points: Tensor, marginals: str, tolerance: float) -> tuple[Tensor, Tensor]:
-    """The points whose mass can be noticed and, float64, the logarithms of their masses."""
-    if marginals == "uniform":
-        return points, torch.log_softmax(torch.zeros_like(points), 0)
-    logits = points.detach()
-    log_share = torch.log_softmax(logits, 0)
-    floor = torch.log(torch.tensor(max(tolerance, 1e-12) * _NEGLIGIBLE / len(points)))
-    kept = log_share > floor
-    return points[kept], torch.log_softmax(logits[kept], 0)
+    """The points whose mass can be noticed, and the masses, float64; the others stay behind.
 
-
-class _Plan:
-    """P_mn = a_m b_n u_m K_mn v_n with K_mn = exp(f_m + g_n + 2 x_m y_n / lambda).
-
-    f and g, the potentials, are float64; K and the scalings u and v have ``dtype``.
+    All that is left out holds less than a thousandth of the tolerance.
     """
-
-    def __init__(
-        self,
-        x: Tensor,
-        y: Tensor,
-        log_a: Tensor,
-        log_b: Tensor,
-        regularization: float,
-        dtype: torch.dtype,
-    ) -> None:
-        self.x, self.log_a, self.log_b = x, log_a, log_b
-        self.interaction = torch.outer(x * (2 / regularization), y)
-        # Up to a constant, the exact potentials if both sets of points were normally distributed.
-        x_variance, y_variance = log_a.exp() @ x.square(), log_b.exp() @ y.square()
-        quarter = regularization / 4
-        spread = quarter + (quarter**2 + x_variance * y_variance).sqrt()
-        f = x.square() * (-y_variance / spread / regularization)
-        g = y.square() * (-x_variance / spread / regularization)
-        self._use(f, g, dtype)
-
-    def _use(self, f: Tensor, g: Tensor, dtype: torch.dtype) -> None:
-        """Puts the potentials into K; u and v start at 1."""
-        self.f, self.g, self.dtype = f, g, dtype
-        self.a, self.b = self.log_a.exp().to(dtype), self.log_b.exp().to(dtype)
-        self.K = (self.interaction + f[:, None]).add_(g).exp_().to(dtype)
-        self.u, self.v = torch.ones_like(self.a), torch.ones_like(self.b)
-
-    def _potentials(self) -> tuple[Tensor, Tensor]:
-        """f and g with u and v taken in."""
-        return self.f + self.u.double().log(), self.g + self.v.double().log()
-
-    def fit(self, max_iterations: int, tolerance: float) -> tuple[float, int]:
-        """Updates until the teacher's marginal holds; returns its L1 error and the iterations."""
-        error, done = float("inf"), 0
-        while done < max_iterations and error > tolerance:
-            block = min(_BLOCK, max_iterations - done)
-            error = self._scale(block)
-            if error == float("inf") and self.dtype == torch.float32:
-                self._use(*self._potentials(), torch.float64)
-                error = self._scale(block)
-            if error == float("inf"):
-                error = self._update_logarithms(block)
-            done += block
-        return error, done
-
-    def _scale(self, iterations: int) -> float:
-        """Updates u and v; where they leave the safe range, changes nothing and returns infinity.
-
-        The safe range is such that an entry of K that fell to zero could not have mattered.
-        """
-        u, v = self.u, self.v
-        for _ in range(iterations):
-            u = (self.K @ (self.b * v)).reciprocal_()
-            v = (self.K.T @ (self.a * u)).reciprocal_()
-        rows = u * (self.K @ (self.b * v))
-        scalings = torch.cat([u, v])
-        looks = [self.a @ (rows - 1).abs(), scalings.amin(), scalings.amax()]
-        error, smallest, largest = torch.stack(looks).tolist()
-        bound = torch.finfo(self.dtype).max ** (1 / 6)
-        if not (smallest > 1 / bound and largest < bound):
-            return float("inf")
-        self.u, self.v = u, v
-        return float(error)
-
-    def _update_logarithms(self, iterations: int) -> float:
-        """The same updates, of f and g: slower, but nothing overflows."""
-        f, g = self._potentials()
-        for _ in range(iterations):
-            f = -torch.logsumexp(self.interaction + (self.log_b + g), 1)
-            g = -torch.logsumexp(self.interaction + (self.log_a + f)[:, None], 0)
-        rows = f + torch.logsumexp(self.interaction + (self.log_b + g), 1)
-        self._use(f, g, self.dtype)
-        return float(self.log_a.exp() @ rows.expm1().abs())
-
-    def column_moments(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Sums over m of P_mn, P_mn x_m and P_mn x_m^2: float64 [columns] each."""
-        weight = (self.a * self.u).double()
-        powers = torch.stack([weight, weight * self.x, weight * self.x.square()])
-        mass, mean, square = (powers.to(self.dtype) @ self.K).double() * (self.b * self.v)
-        return mass, mean, square
+    n = len(points)
+    if marginals == "uniform":
+        return points, torch.full_like(points, 1.0 / n, requires_grad=False)
+    masses = torch.softmax(points.detach(), 0)
+    kept = masses > 1e-3 * max(tolerance, _FINEST_TOLERANCE) / n
+    return points[kept], masses[kept] / masses[kept].sum()
