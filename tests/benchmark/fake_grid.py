@@ -110,10 +110,10 @@ def computed(data_path) -> list[str]:
 
 
 def main(data_path, results, leaderboard, run) -> None:
+    job = job_of(selection_of(data_path, seeds=2), results)
+    job.run(globals()[run], preload=LIGHT)
     from recbole_guider.report.tables import render
 
-    job = job_of(selection_of(data_path, seeds=3), results)
-    job.run(globals()[run], preload=LIGHT)
     render(folder=Path(leaderboard), **job.board())
 
 

@@ -1,0 +1,50 @@
+"""The whole path on real interactions: fresh folder, one command, a leaderboard; then again."""
+
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def benchmark(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(ROOT / "run_benchmark.py"), "--grid", "smoke", *arguments],
+        cwd=folder,
+        env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_smoke_grid_from_nothing_to_a_leaderboard(tmp_path):
+    first = benchmark(tmp_path)
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert "6 of 6 cells have finished" in first.stdout
+    assert first.stderr.count("\n") == 6, first.stderr  # one line a cell, and nothing else
+    board = tmp_path / "leaderboard"
+    page, table = (board / "smoke.md").read_bytes(), (board / "smoke.csv").read_bytes()
+    rows = list(csv.DictReader(table.decode().splitlines()))
+    recall = {
+        (row["backbone"], row["method"]): float(row["mean"])
+        for row in rows
+        if row["metric"] == "Recall@20"
+    }
+    assert len(recall) == 6
+    assert recall["LightGCN", "Base"] > 0.1  # most popular items first reach about 0.1
+    # The same command again runs nothing and writes the same bytes.
+    records = {path: path.stat().st_mtime_ns for path in (board / "results").glob("*.json")}
+    second = benchmark(tmp_path)
+    assert second.returncode == 0
+    assert second.stderr == ""
+    assert {path: path.stat().st_mtime_ns for path in (board / "results").glob("*.json")} == records
+    assert ((board / "smoke.md").read_bytes(), (board / "smoke.csv").read_bytes()) == (page, table)
+    # One record lost: its cell alone runs again, to the same number.
+    next(iter(records)).unlink()
+    third = benchmark(tmp_path, "--workers", "1")
+    assert third.stderr.startswith("[6/6]")
+    assert ((board / "smoke.md").read_bytes(), (board / "smoke.csv").read_bytes()) == (page, table)

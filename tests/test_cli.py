@@ -1,0 +1,155 @@
+"""The command line: light, one line for a user's mistake, nothing written by it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from recbole_guider import cli
+from recbole_guider.__main__ import main as run_one
+from recbole_guider.benchmark.cell import CellName
+from recbole_guider.benchmark.job import Job
+from recbole_guider.benchmark.store import Failure
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def left(tmp_path):
+    return sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("", "no grid is named. Add --grid"),
+        ("--grid tabel2", "unknown grid 'tabel2'. Did you mean 'table2'?"),
+        ("--grid smoke --datasets ml100k", "Did you mean 'ml-100k'?"),
+        ("--grid smoke --datasets baby", "'baby' is not installed"),
+        ("--grid smoke --backbones BM3,VBRP", "unknown backbone 'VBRP'. Did you mean 'VBPR'?"),
+        ("--grid smoke --methods TCE", "unknown method 'TCE'. Did you mean 'T-CE'?"),
+        ("--grid smoke --learnig_rate=1", "Did you mean 'learning_rate'?"),
+        ("--grid smoke --learning_rate=fast", "expected a number"),
+        ("--grid smoke --learning_rate 0.1", "written --key=value"),
+        ("--grid smoke --method=GUIDER", "Use --methods GUIDER"),
+        ("--grid smoke --seeds 0", "expected a count of at least 1"),
+        ("--grid smoke --seeds=many", "expected a count of at least 1"),
+        ("--grid smoke --worker 2", "Did you mean '--workers'?"),
+        ("--grid smoke --config_files no.yaml", "no.yaml: cannot be read"),
+        ("--grid no.yaml", "no.yaml: cannot be read"),
+        ("--grid smoke --only ml-100k/BM3/Bass/2022", "Did you mean 'ml-100k/BM3/Base/2022'?"),
+        ("--grid smoke extra", "cannot use the argument 'extra'"),
+        ("--grid", "expected one argument"),
+    ],
+)
+def test_a_mistake_is_one_line_and_leaves_nothing(tmp_path, capsys, arguments, message):
+    assert cli.main(arguments.split()) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert captured.err.startswith("error: ")
+    assert captured.err.count("\n") == 1
+    assert captured.out == ""
+    assert left(tmp_path) == []
+
+
+@pytest.mark.parametrize("option", ["--results", "--leaderboard"])
+def test_a_file_where_a_folder_should_be(tmp_path, capsys, option):
+    (tmp_path / "file").write_text("mine")
+    for place in ("file", "file/below"):
+        assert cli.main(["--grid", "smoke", option, place]) == 2
+        captured = capsys.readouterr()
+        assert captured.err.startswith("error: ")
+        assert captured.err.count("\n") == 1
+    assert left(tmp_path) == ["file"]
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_plan_lists_cells_and_writes_nothing(tmp_path, capsys):
+    assert cli.main(["--grid", "table2", "--plan", "--seeds", "2", "--methods", "Base GUIDER"]) == 0
+    text = capsys.readouterr().out
+    assert "None of this grid's data sets" in text
+    assert "how" not in text or "data set baby is not installed." in text
+    assert "12 cells, 12 to run" in text
+    assert "2022 2023" in text
+    assert left(tmp_path) == []
+
+
+def test_one_model_refuses_before_it_imports_anything(tmp_path, capsys):
+    for arguments, message in (
+        (["--model", "BM4"], "Did you mean 'BM3'?"),
+        (["--model=BM3", "--method=GUIDR"], "Did you mean 'GUIDER'?"),
+        (["--model=BM3", "--kd_weight=1"], "unknown property for BM3 with method Base"),
+        ([], "--model"),
+    ):
+        assert run_one(arguments) == 2
+        captured = capsys.readouterr()
+        assert message in captured.err
+        assert captured.err.count("\n") == 1
+    assert left(tmp_path) == []
+
+
+@pytest.fixture
+def no_cells(monkeypatch):
+    """Lets the command line run everything but cells; returns what stands in for their run."""
+    outcome = {"failures": {}, "interrupted": False}
+
+    def run(self):
+        self.store.open()
+        if outcome["interrupted"]:
+            raise KeyboardInterrupt
+        return outcome["failures"]
+
+    monkeypatch.setattr(Job, "run", run)
+    return outcome
+
+
+def test_failed_cells_come_with_the_command_that_repeats_them(no_cells, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["run_benchmark.py"])
+    given = ["--grid", "smoke", "--plan", "--only=x", "--learning_rate=0.1 ", "--only", "y"]
+    again = cli._repeat(given, "ml-100k/BM3/Base/2022")
+    assert again == (
+        "python run_benchmark.py --grid smoke '--learning_rate=0.1 ' --only ml-100k/BM3/Base/2022"
+    )
+    name = CellName("ml-100k", "BM3", "Base", 2022)
+    no_cells["failures"] = {name: Failure(name, "out of luck", "", again, "the.log")}
+    assert cli.main(["--grid", "smoke"]) == 1
+    text = capsys.readouterr().out
+    assert "5 of 6 cells have finished" in text
+    assert f"failed: {name}: out of luck" in text
+    assert again in text
+
+
+def test_an_interrupt_says_how_to_go_on(no_cells, capsys, tmp_path):
+    no_cells["interrupted"] = True
+    assert cli.main(["--grid", "smoke"]) == 130
+    assert "the same command goes on" in capsys.readouterr().out
+    assert (tmp_path / "leaderboard" / "smoke.md").exists()  # holes are shown
+
+
+def test_lists_split_at_commas_and_blanks():
+    assert cli.names_in(["BM3, VBPR", "LightGCN"]) == ["BM3", "VBPR", "LightGCN"]
+
+
+def test_help_is_quick_and_shows_an_example():
+    started = time.monotonic()
+    command = [sys.executable, str(ROOT / "run_benchmark.py"), "--help"]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "--grid table2" in text
+    assert time.monotonic() - started < 2  # 0.2 s on an idle machine
+
+
+def test_a_plan_imports_nothing_heavy():
+    code = (
+        "import sys; from recbole_guider import cli; "
+        "code = cli.main(['--grid', 'table2', '--plan', '--seeds', '10']); "
+        "sys.exit(code or bool({'torch', 'recbole', 'scipy', 'pandas'} & set(sys.modules)))"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
