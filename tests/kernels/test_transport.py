@@ -144,15 +144,24 @@ def test_always_finite_between_nothing_and_the_longest_way(
     assert 1 <= found.iterations <= 100
 
 
-@pytest.mark.parametrize(("n", "scale"), [(300, 1.0), (300, 6.0), (40, 6.0)])
-def test_thin_and_dense_kernel_give_the_same_plan(monkeypatch, n, scale):
-    x, y = logsigmoid(margins(n, scale, 17)), logsigmoid(margins(n, scale / 2, 18))
-    rank = sinkhorn.ThinKernel.rank
-    monkeypatch.setattr(sinkhorn.ThinKernel, "rank", staticmethod(lambda s: rank(s) * 10**6))
-    dense = entropic_ot(x, y, 1.0, "uniform")
-    monkeypatch.setattr(sinkhorn.ThinKernel, "rank", staticmethod(rank))
-    either = entropic_ot(x, y, 1.0, "uniform")
-    assert float(either.cost) == pytest.approx(float(dense.cost), rel=1e-6)
+@pytest.mark.parametrize(
+    ("scale", "regularization", "marginals", "thin"),
+    [(1.0, 1.0, "uniform", True), (6.0, 0.5, "uniform", True), (2.0, 0.1, "softmax", False)],
+)
+def test_thin_kernel_is_used_only_where_it_is_accurate(
+    monkeypatch, scale, regularization, marginals, thin
+):
+    dense = []
+    solve_dense = sinkhorn._solve_dense
+    monkeypatch.setattr(
+        sinkhorn, "_solve_dense", lambda *given: dense.append(given) or solve_dense(*given)
+    )
+    x, y = logsigmoid(margins(300, scale, 17)), logsigmoid(margins(300, scale / 2, 18))
+    found = entropic_ot(x, y, regularization, marginals)
+    plan = dense_plan(x, y, regularization, marginals, 800)
+    expected = float((plan * (x[:, None] - y[None, :]) ** 2).sum())
+    assert float(found.cost) == pytest.approx(expected, rel=1e-6)
+    assert (not dense) == thin
 
 
 def test_a_first_guess_finds_shift_and_stretch_at_once():
