@@ -7,27 +7,33 @@ neither; where there is no such server they are spawned. A cell that dies takes 
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
-import os
 import signal
-import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from typing import Any, Callable
 
 from recbole_guider.benchmark.cell import Cell, CellName
+from recbole_guider.benchmark.processes import process_context
 from recbole_guider.benchmark.progress import Progress
 from recbole_guider.benchmark.record import Record
 from recbole_guider.benchmark.store import Failure, Store
-from recbole_guider.benchmark.work import BUSY, FAILED, REFUSED, Run, quick_start, work
+from recbole_guider.benchmark.work import (
+    BUSY,
+    FAILED,
+    REFUSED,
+    Check,
+    Run,
+    build_data,
+    check_input,
+    quick_start,
+    work,
+)
 from recbole_guider.errors import InputError
 
 _PRELOADED = ("recbole_guider.benchmark.work", "recbole_guider.quick_start")
-_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _POLL = 0.5  # seconds between looks at the clock and at cells that another runner holds
 
 
@@ -39,6 +45,7 @@ def run_cells(
     repeat: Callable[[CellName], str],
     progress: Progress,
     run: Run = quick_start,
+    check: Check | None = build_data,
     preload: Sequence[str] = _PRELOADED,
 ) -> dict[CellName, Failure]:
     """Runs cells that have no record yet; their records and failures go into the store.
@@ -50,21 +57,29 @@ def run_cells(
         repeat: returns the command that runs a cell alone again.
         progress: is told what happens.
         run: computes a cell's result in its process; must be importable there.
+        check: is called, in a process of its own, with the first cell of each data set before
+            anything runs; what it refuses ends the run. None for no check.
         preload: modules that all processes share.
 
     Returns:
         The cells that failed, with the reason.
 
     Raises:
-        InputError: nothing finished, and every cell stumbled over the same input.
+        InputError: a data set was refused, or every cell stumbled over the same input.
         KeyboardInterrupt: Ctrl-C or SIGTERM; all processes have ended and the store is whole.
     """
-    crew = _Crew(store, repeat, run, _context(preload))
+    if not cells:
+        progress.close()
+        return {}
     waiting = deque(cells)
     failures: dict[CellName, Failure] = {}
-    threads = max((int(cell.properties["torch_threads"]) for cell in cells), default=1)
-    with _environment(threads), _sigterm_as_interrupt():
+    threads = max(int(cell.properties["torch_threads"]) for cell in cells)
+    with process_context(threads, preload) as context:
+        crew = _Crew(store, repeat, run, context)
         try:
+            if check is not None:
+                for cell in {cell.name.dataset: cell for cell in reversed(cells)}.values():
+                    crew.check(cell, check)
             while waiting or crew.running:
                 _fill(waiting, crew, workers, progress)
                 for cell, outcome in crew.ended():
@@ -79,7 +94,7 @@ def run_cells(
         finally:
             crew.end()
             progress.close()
-    if cells and len(crew.refused) == len(cells) and len(set(crew.refused)) == 1:
+    if len(crew.refused) == len(cells) and len(set(crew.refused)) == 1:
         raise InputError(crew.refused[0])
     return failures
 
@@ -116,6 +131,21 @@ class _Crew:
     def clock(self) -> dict[Cell, float]:
         """Returns when each running cell was started."""
         return {cell: started for cell, _, started in self.running.values()}
+
+    def check(self, cell: Cell, check: Check) -> None:
+        """Raises the InputError that ``check`` raises in a process of its own, if it does."""
+        answers, question = self.context.Pipe(duplex=False)
+        arguments = (cell, self.store.folder, check, question)
+        process = self.context.Process(target=check_input, args=arguments)
+        process.start()
+        question.close()
+        self.running[process.sentinel] = (cell, process, time.monotonic())
+        process.join()
+        del self.running[process.sentinel]
+        with answers, contextlib.suppress(EOFError):  # died: its cells will say why
+            error = answers.recv()
+            if error is not None:
+                raise error
 
     def start(self, cell: Cell) -> None:
         arguments = (cell, self.store.folder, self.repeat(cell.name), self.run)
@@ -165,53 +195,3 @@ def _cause_of_death(code: int | None) -> str:
         hint = " (out of memory?)" if name == "SIGKILL" else ""
         return f"its process was ended by {name}{hint}"
     return f"its process ended with code {code} and left no result"
-
-
-def _context(preload: Sequence[str]) -> Any:
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(preload))
-    return context
-
-
-@contextlib.contextmanager
-def _environment(threads: int) -> Iterator[None]:
-    """Caps the threads of numerical libraries, which read these when they are imported.
-
-    The package's folder goes along, so that a checkout that is not installed is found whatever the
-    working directory.
-    """
-    own = {
-        name: str(threads)
-        for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    }
-    paths = [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")]
-    own["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
-    before = {name: os.environ.get(name) for name in own}
-    os.environ.update(own)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
-@contextlib.contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    """Makes SIGTERM end a run the way Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

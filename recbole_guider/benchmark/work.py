@@ -12,6 +12,7 @@ import threading
 import time
 import traceback
 from collections.abc import Mapping
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Callable
 
@@ -20,6 +21,7 @@ from recbole_guider.benchmark.store import Failure, Store
 from recbole_guider.errors import InputError
 
 Run = Callable[[Cell], Mapping[str, Any]]
+Check = Callable[[Cell], None]
 
 # Exit codes of a cell's process: with the reason in the store, for a user's mistake, and where
 # another process has the cell.
@@ -44,12 +46,9 @@ def work(cell: Cell, folder: Path, repeat: str, run: Run) -> None:
         repeat: the command that repeats this cell alone, kept with a failure.
         run: computes the result; what it returns is described at ``quick_start.run``.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends us
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     store = Store(folder)
     log = store.log_file(cell.key)
-    _redirect_output(log)
+    _settle(log)
     with store.lock(cell.key) as held:
         if not held:
             sys.exit(BUSY)
@@ -67,6 +66,36 @@ def work(cell: Cell, folder: Path, repeat: str, run: Run) -> None:
             failure = Failure(cell.name, _reason(error), "\n".join(lines), repeat, str(log))
             store.write_failure(cell.key, failure)
             sys.exit(REFUSED if refused else FAILED)
+
+
+def build_data(cell: Cell) -> None:
+    """Reads a cell's properties and data set as its run will; compiles the modalities."""
+    from recbole_guider.config import Config
+    from recbole_guider.data.dataset import MultimodalDataset
+    from recbole_guider.registration import register
+
+    register()
+    name = cell.name
+    method = {"method": name.method}
+    MultimodalDataset(Config(name.backbone, name.dataset, None, method, cell.given)).build()
+
+
+def check_input(cell: Cell, folder: Path, check: Check, answer: Connection) -> None:
+    """Sends the InputError that ``check`` raises for a cell, or None."""
+    _settle(Store(folder).log_file(cell.key))
+    try:
+        check(cell)
+        answer.send(None)
+    except InputError as error:
+        answer.send(error)
+
+
+def _settle(log: Path) -> None:
+    """Makes this process quiet, and as long-lived as its runner."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the runner, which ends us
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _redirect_output(log)
 
 
 def _reason(error: BaseException) -> str:

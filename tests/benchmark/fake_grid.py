@@ -71,6 +71,10 @@ def refused(cell):
     raise InputError("row 7 holds a NaN", where="tiny.itemtext", mend="Remove it.")
 
 
+def dying(cell):
+    os._exit(9)
+
+
 def unfinished_number(cell):
     result = result_of(cell)
     result["test_result"] = {**result["test_result"], "recall@5": float("nan")}
@@ -111,7 +115,7 @@ def computed(data_path) -> list[str]:
 
 def main(data_path, results, leaderboard, run) -> None:
     job = job_of(selection_of(data_path, seeds=2), results)
-    job.run(globals()[run], preload=LIGHT)
+    job.run(globals()[run], check=None, preload=LIGHT)
     from recbole_guider.report.tables import render
 
     render(folder=Path(leaderboard), **job.board())

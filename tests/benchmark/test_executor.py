@@ -27,8 +27,8 @@ def data_path(tmp_path):
     return folder
 
 
-def run(job, work, **options):
-    return job.run(work, preload=fake_grid.LIGHT, **options)
+def run(job, work, check=None):
+    return job.run(work, check=check, preload=fake_grid.LIGHT)
 
 
 def test_every_cell_runs_once_and_is_then_cached(data_path, tmp_path):
@@ -76,6 +76,18 @@ def test_input_that_no_cell_can_use_is_one_error(data_path, tmp_path):
     job = fake_grid.job_of(fake_grid.selection_of(data_path), tmp_path / "r")
     with pytest.raises(InputError, match=r"^tiny\.itemtext: row 7 holds a NaN\. Remove it\.$"):
         run(job, fake_grid.refused)
+
+
+def test_data_that_cannot_be_used_stops_the_run_before_its_cells(data_path, tmp_path, capfd):
+    selection = fake_grid.selection_of(data_path, ["Base", "WBPR"])
+    job = fake_grid.job_of(selection, tmp_path / "r")
+    with pytest.raises(InputError, match="row 7 holds a NaN"):
+        run(job, fake_grid.result_of, check=fake_grid.refused)
+    assert fake_grid.computed(data_path) == []
+    assert not list((tmp_path / "r").glob("*.json"))
+    assert capfd.readouterr().err == ""
+    # A check that dies leaves it to the cells to say why.
+    assert run(job, fake_grid.result_of, check=fake_grid.dying) == {}
 
 
 def test_only_runs_one_cell(data_path, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -48,3 +49,17 @@ def test_smoke_grid_from_nothing_to_a_leaderboard(tmp_path):
     third = benchmark(tmp_path, "--workers", "1")
     assert third.stderr.startswith("[6/6]")
     assert ((board / "smoke.md").read_bytes(), (board / "smoke.csv").read_bytes()) == (page, table)
+
+
+def test_data_that_cannot_be_used_is_one_line(tmp_path, tiny_data_path):
+    shutil.copytree(tiny_data_path, tmp_path / "dataset")
+    file = tmp_path / "dataset" / "tiny" / "tiny.itemtext"
+    header, row, rest = file.read_text().split("\n", 2)
+    file.write_text("\n".join([header, row.rsplit(" ", 1)[0] + " nan", rest]))
+    outcome = benchmark(tmp_path, "--datasets", "tiny")
+    assert outcome.returncode == 2
+    assert outcome.stderr.startswith("error: ")
+    assert "tiny.itemtext:2" in outcome.stderr
+    assert outcome.stderr.count("\n") == 1
+    assert not list((tmp_path / "leaderboard").rglob("*.json"))
+    assert not list((tmp_path / "leaderboard").rglob("*.md"))
