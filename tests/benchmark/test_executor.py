@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -13,7 +14,9 @@ import fake_grid
 import numpy as np
 import pytest
 
+from recbole_guider.benchmark.executor import _Crew
 from recbole_guider.benchmark.store import Store
+from recbole_guider.benchmark.work import BUSY, work
 from recbole_guider.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -157,7 +160,7 @@ def test_kill_at_random_moments_changes_nothing(data_path, tmp_path, whole_group
 
 def test_a_killed_runner_leaves_no_process_behind(data_path, tmp_path):
     process = program(data_path, tmp_path, "left", "endless")
-    wait_for(lambda: list((tmp_path / "left-results").glob("*.lock")))
+    wait_for(lambda: len(list(data_path.glob("notes/*.started"))) == 2)
     process.kill()
     process.communicate()  # ends once no process holds its stderr
     store = Store(tmp_path / "left-results")
@@ -167,7 +170,7 @@ def test_a_killed_runner_leaves_no_process_behind(data_path, tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_ends_the_processes(data_path, tmp_path, number):
     process = program(data_path, tmp_path, "left", "endless")
-    wait_for(lambda: len(list((tmp_path / "left-results").glob("*.lock"))) == 2)
+    wait_for(lambda: len(list(data_path.glob("notes/*.started"))) == 2)
     os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
     _, errors = process.communicate(timeout=20)
     assert b"KeyboardInterrupt" in errors  # the command line turns it into exit code 130
@@ -181,6 +184,22 @@ def test_two_runners_share_the_work(data_path, tmp_path):
     assert [runner.wait() for runner in runners] == [0, 0]
     names = fake_grid.computed(data_path)
     assert len(names) == len(set(names)) == 10
+
+
+def test_a_cell_that_another_runner_holds_is_tried_later(data_path, tmp_path):
+    cell = fake_grid.selection_of(data_path).cells[0]
+    store = Store(tmp_path).open()
+    with store.lock(cell.key) as held:
+        assert held
+        arguments = (cell, store.folder, "again", fake_grid.result_of)
+        process = multiprocessing.get_context("spawn").Process(target=work, args=arguments)
+        process.start()
+        process.join()
+    assert process.exitcode == BUSY
+    crew = _Crew(store, str, fake_grid.result_of, None)
+    assert crew._outcome(cell, BUSY) is None
+    assert store.failure(cell.key) is None
+    assert fake_grid.computed(data_path) == []
 
 
 def free(store, cell):
