@@ -147,7 +147,9 @@ def test_kill_at_random_moments_changes_nothing(data_path, tmp_path, whole_group
             os.killpg(process.pid, signal.SIGKILL)
         else:
             process.kill()
-        process.communicate()  # ends once no process of the run is left to hold its stderr
+        process.communicate(
+            timeout=30
+        )  # ends once no process of the run is left to hold its stderr
         kept = {path.stem for path in store.glob("*.json")}
         assert finished <= kept
         finished = kept
@@ -162,7 +164,7 @@ def test_a_killed_runner_leaves_no_process_behind(data_path, tmp_path):
     process = program(data_path, tmp_path, "left", "endless")
     wait_for(lambda: len(list(data_path.glob("notes/*.started"))) == 2)
     process.kill()
-    process.communicate()  # ends once no process holds its stderr
+    process.communicate(timeout=30)  # ends once no process holds its stderr
     store = Store(tmp_path / "left-results")
     wait_for(lambda: all(free(store, cell) for cell in fake_grid.selection_of(data_path).cells))
 
