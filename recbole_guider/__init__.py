@@ -24,7 +24,7 @@ def register() -> None:
 
 
 class _RegisterWithRecBole(importlib.abc.MetaPathFinder):
-    """Registers as soon as RecBole is there and none of our modules is half imported."""
+    """Registers as soon as a module of RecBole is complete and no other is half imported."""
 
     def find_spec(
         self,
@@ -32,21 +32,30 @@ class _RegisterWithRecBole(importlib.abc.MetaPathFinder):
         path: Sequence[str] | None = None,
         target: ModuleType | None = None,
     ) -> importlib.machinery.ModuleSpec | None:
-        """Watches imports of RecBole's modules; finds nothing itself."""
-        recbole = sys.modules.get("recbole")
-        if fullname.startswith("recbole.") and recbole is not None and not _half_imported():
-            sys.meta_path.remove(self)
-            register()
-        return None
+        """Finds RecBole's modules as usual, and looks at the time once each is complete."""
+        if not fullname.startswith("recbole."):
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
+        if spec is None or spec.loader is None:
+            return None
+        execute = spec.loader.exec_module
+
+        def execute_then_register(module: ModuleType) -> None:
+            execute(module)
+            if self in sys.meta_path and not _half_imported(besides=fullname):
+                sys.meta_path.remove(self)
+                register()
+
+        spec.loader.exec_module = execute_then_register  # type: ignore[method-assign]
+        return spec
 
 
-def _half_imported() -> bool:
+def _half_imported(besides: str = "") -> bool:
     """Whether a module of RecBole or of this suite is being imported right now."""
-    own = ("recbole_guider", "recbole")
     return any(
-        getattr(module.__spec__, "_initializing", False)
+        getattr(getattr(module, "__spec__", None), "_initializing", False)
         for name, module in list(sys.modules.items())
-        if name.split(".")[0] in own and name not in own and hasattr(module, "__spec__")
+        if name.startswith(("recbole.", "recbole_guider.")) and name != besides
     )
 
 

@@ -10,6 +10,7 @@ from logging import getLogger
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from recbole.config import Config as RecBoleConfig
 from recbole.utils import ModelType
 
@@ -59,24 +60,18 @@ class Config(RecBoleConfig):
         return self.model_class in backbones().values()
 
     def for_model(self, model: str, overrides: Mapping[str, Any]) -> Config:
-        """Returns these properties with another backbone's own layer (a teacher's) on top."""
+        """Returns these properties with another backbone's own layer (a teacher's) on top.
+
+        Overrides that this backbone has no property for are left out.
+        """
         layer = property_layers.model_layer(model)
-        unknown = sorted(set(overrides) - set(layer))
-        if unknown:
-            raise InputError(
-                f"unknown property for the teacher {model}",
-                where=f"teacher_{unknown[0]}",
-                mend=nearest_name(unknown[0], layer),
-            )
+        own = {key: value for key, value in overrides.items() if key in layer}
         other = copy.copy(self)
-        other.final_config_dict = {**self.final_config_dict, **layer, **overrides, "model": model}
+        other.final_config_dict = {**self.final_config_dict, **layer, **own, "model": model}
         return other
 
     def _convert_config_dict(self, config_dict: dict[str, Any]) -> dict[str, Any]:
-        return {
-            key: property_layers.parse_value(value) if isinstance(value, str) else value
-            for key, value in config_dict.items()
-        }
+        return {key: _plain(key, value) for key, value in config_dict.items()}
 
     def _load_config_files(self, file_list: Sequence[str] | None) -> dict[str, Any]:
         merged: dict[str, Any] = {}
@@ -99,6 +94,12 @@ class Config(RecBoleConfig):
 
     def _get_final_config_dict(self) -> dict[str, Any]:
         if not self.is_ours:
+            if self.external_config_dict.get("method") not in (None, "Base"):
+                raise InputError(
+                    f"{self.model} is RecBole's own model; no method of this suite can train it",
+                    where="method",
+                    mend=f"Leave it out, or choose one of {', '.join(backbones())}.",
+                )
             final: dict[str, Any] = super()._get_final_config_dict()
             return final
         method = str(self.external_config_dict.get("method") or property_layers.default_method())
@@ -148,6 +149,25 @@ class Config(RecBoleConfig):
             )
         parse_metric(final["valid_metric"], where="valid_metric")
         one_of(final["protocol"], PROTOCOLS, "protocol")
+        modes = final["eval_args"].get("mode", "full")
+        for mode in modes.values() if isinstance(modes, dict) else [modes]:
+            if mode != "full":
+                raise InputError(
+                    f"expected full, found {mode}", where="eval_args: mode",
+                    mend="Every user ranks all items; sampled evaluation is not offered.",
+                )  # fmt: skip
+        for key in (
+            "save_dataset",
+            "save_dataloaders",
+            "dataset_save_path",
+            "dataloaders_save_path",
+        ):
+            if final[key]:
+                raise InputError(
+                    "RecBole's pickled data does not know modalities or splits of this suite",
+                    where=key,
+                    mend="Leave it out: loading is fast.",
+                )
 
     def _init_device(self) -> None:
         """Chooses the device; a scheduler's CUDA_VISIBLE_DEVICES and ``use_gpu: false`` hold."""
@@ -161,6 +181,17 @@ class Config(RecBoleConfig):
             os.environ["CUDA_VISIBLE_DEVICES"] = visible
         elif not self.final_config_dict["gpu_id"]:
             del os.environ["CUDA_VISIBLE_DEVICES"]
+
+
+def _plain(key: str, value: Any) -> Any:
+    """A dictionary's value as a property file would give it: text read as YAML, no numpy types."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, tuple):
+        return list(value)
+    if not isinstance(value, str) or not value.strip() or key == "gpu_id":
+        return value
+    return property_layers.parse_value(value)
 
 
 def _looks_like_override(argument: str) -> bool:

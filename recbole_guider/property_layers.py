@@ -16,10 +16,11 @@ from typing import Any
 import yaml
 
 from recbole_guider.errors import InputError, nearest_name
+from recbole_guider.property_rules import check_kind, checked
 
 KINDS = ("model", "method", "dataset", "grid")
 # Keys that describe a property file to its reader and are no properties themselves.
-DESCRIPTIVE_KEYS = frozenset({"how_to_get", "preparation", "search"})
+DESCRIPTIVE_KEYS = frozenset({"how_to_get", "preparation", "search", "valid"})
 
 
 class _Loader(yaml.SafeLoader):
@@ -164,6 +165,15 @@ def _cached_layer(kind: str, name: str) -> dict[str, Any]:
     return {**inherited, **{k: v for k, v in own.items() if k not in DESCRIPTIVE_KEYS}}
 
 
+@functools.cache
+def _cached_rules(kind: str, name: str) -> dict[str, str]:
+    """What the ``valid`` section of a property file says its values may be."""
+    path = properties_folder() / "overall.yaml" if kind == "overall" else property_file(kind, name)
+    content = load_properties(path)
+    inherited = _cached_rules(kind, content["extends"]) if "extends" in content else {}
+    return {**inherited, **content.get("valid", {})}
+
+
 def suite_layers(model: str, method: str, dataset: str) -> list[dict[str, Any]]:
     """Returns our own layers: overall < model < method < dataset.
 
@@ -190,32 +200,16 @@ def known_keys(model: str, method: str, dataset: str) -> frozenset[str]:
     return frozenset(ours) | _recbole_arguments() | _recbole_defaults().keys() | fixed
 
 
-def _check_type(key: str, value: Any, default: Any, where: str) -> None:
-    """Refuses a value of another type than the default's where that can only be a slip."""
-    if default is None or value is None or key == "gpu_id":
-        return
-    expected = ""
-    if isinstance(default, bool):
-        expected = "" if isinstance(value, bool) else "true or false"
-    elif isinstance(default, (int, float)):
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            expected = "a number"
-        elif isinstance(default, int) and float(value) != int(value) and key in _INTEGER_KEYS:
-            expected = "a whole number"
-    elif isinstance(default, dict) and not isinstance(value, (dict, str)):
-        expected = "a mapping"
-    if expected:
-        raise InputError(
-            f"expected {expected}, found {value!r}",
-            where=f"{where}{key}",
-            mend=f"The default is {default!r}.",
-        )
+# An entry of these mappings can be set without repeating the others.
+_MERGED = frozenset({"train_neg_sample_args", "eval_args"})
 
 
-_INTEGER_KEYS = frozenset(
-    {"epochs", "seed", "train_batch_size", "eval_batch_size", "embedding_size", "n_layers",
-     "stopping_step", "eval_step"}
-)  # fmt: skip
+def _lay_over(lower: dict[str, Any], upper: Mapping[str, Any]) -> None:
+    """Updates ``lower`` in place; mappings are merged, so that one entry can be set alone."""
+    for key, value in upper.items():
+        below = lower.get(key)
+        merge = isinstance(below, dict) and isinstance(value, dict) and key in _MERGED
+        lower[key] = {**lower[key], **value} if merge else value
 
 
 def resolve(
@@ -238,11 +232,16 @@ def resolve(
     """
     resolved = dict(_recbole_defaults())
     for layer in suite_layers(model, method, dataset):
-        resolved.update(layer)
+        _lay_over(resolved, layer)
     known = known_keys(model, method, dataset)
     user_layers = [(f"{path}: ", load_properties(path)) for path in files]
     user_layers += [("", dict(overrides or {})), ("--", dict(command_line or {}))]
     defaults = dict(resolved)
+    rules = {
+        **_cached_rules("overall", ""),
+        **_cached_rules("model", model),
+        **_cached_rules("method", method),
+    }
     for where, layer in user_layers:
         for key, value in layer.items():
             if key not in known:
@@ -251,8 +250,10 @@ def resolve(
                     where=f"{where}{key}",
                     mend=nearest_name(key, known),
                 )
-            _check_type(key, value, defaults.get(key), where)
-        resolved.update(layer)
+            check_kind(value, defaults.get(key), f"{where}{key}")
+        _lay_over(resolved, layer)
+        for key in layer.keys() & rules.keys():
+            resolved[key] = checked(resolved[key], rules[key], f"{where}{key}")
     resolved.update(model=model, method=method, dataset=dataset)
     return resolved
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,6 +12,7 @@ from recbole.utils import init_seed
 from recbole_guider.config import Config
 from recbole_guider.data.dataset import MultimodalDataset
 from recbole_guider.errors import InputError
+from recbole_guider.property_layers import property_file
 from recbole_guider.registration import register
 from recbole_guider.registry import backbone_class, trainer_class
 from recbole_guider.trainer import checkpoint
@@ -50,16 +50,17 @@ def run(
         ``best_valid_score``, ``best_valid_result``, ``test_result`` (means over users),
         ``per_user`` (user tokens and one float64 array per metric, of the test), ``config``
         (resolved properties), ``data`` (hash, counts, modality widths), ``epochs``,
-        ``best_epoch``, ``valid_curve``, ``seconds``, ``diagnostics``.
+        ``best_epoch``, ``valid_curve``, ``seconds``, ``diagnostics``, ``model_file`` (the
+        checkpoint's path when ``saved``).
 
     Raises:
         InputError: anything the user gave that cannot be used.
     """
     started = time.perf_counter()
+    property_file("model", model)  # an unknown name is told before RecBole looks for it
     own = {**(config_dict or {}), **({"method": method} if method else {})}
     config = Config(model, dataset, config_file_list, own, command_line or {})
     torch.set_num_threads(int(config["torch_threads"]))
-    logging.getLogger().setLevel(str(config["state"] or "INFO"))
     trainer, train, valid, test = prepare(config)
     score, valid_result = trainer.fit(train, valid, saved=saved)
     test_result = trainer.evaluate(test, load_best_model=True)
@@ -79,6 +80,7 @@ def run(
         "valid_curve": trainer.valid_curve,
         "seconds": {**trainer.seconds, "total": time.perf_counter() - started},
         "diagnostics": trainer.diagnostics,
+        "model_file": trainer.saved_model_file if saved else None,
     }
 
 

@@ -35,7 +35,15 @@ def register() -> None:
     global _registered
     if _registered:
         return
-    _registered = True
+    _registered = True  # at once: the imports below may lead back here
+    try:
+        _register()
+    except BaseException:
+        _registered = False
+        raise
+
+
+def _register() -> None:
     from recbole_guider.config import Config
     from recbole_guider.data.dataset import MultimodalDataset
     from recbole_guider.registry import backbones, methods

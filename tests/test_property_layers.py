@@ -28,8 +28,10 @@ def own_folder(tmp_path, monkeypatch):
         path.write_text(text)
     monkeypatch.setattr(layers, "properties_folder", lambda: tmp_path)
     layers._cached_layer.cache_clear()
+    layers._cached_rules.cache_clear()
     yield tmp_path
     layers._cached_layer.cache_clear()
+    layers._cached_rules.cache_clear()
 
 
 def letters(properties):
@@ -53,6 +55,23 @@ def test_users_layers_win_in_order(own_folder, tmp_path):
         "X", "M", "S", files=[file], overrides={"b": 11, "c": 11}, command_line={"c": 12}
     )
     assert letters(result) == [10, 11, 12, 4]
+
+
+def test_mappings_of_recboles_are_merged(own_folder):
+    (own_folder / "overall.yaml").write_text(
+        "train_neg_sample_args: {distribution: popularity, alpha: 1.0}\nb: {x: 1}\n"
+    )
+    layers._cached_layer.cache_clear()
+    own = {"train_neg_sample_args": {"alpha": 0.5}}
+    result = layers.resolve("X", "M", "S", overrides=own)["train_neg_sample_args"]
+    assert (result["distribution"], result["alpha"]) == ("popularity", 0.5)
+
+
+def test_rules_come_from_the_property_files(own_folder):
+    (own_folder / "method/M.yaml").write_text("c: 3\nd: 3\nvalid: {c: 'whole, >= 1'}\n")
+    assert layers.resolve("X", "N", "S", overrides={"c": 2.0})["c"] == 2
+    with pytest.raises(InputError, match=r"--c: expected a whole number, >= 1; found 0"):
+        layers.resolve("X", "N", "S", command_line={"c": 0})
 
 
 def test_descriptive_keys_are_no_properties(own_folder):

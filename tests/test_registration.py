@@ -47,6 +47,11 @@ print(Config.__module__, get_model("LightGCN").__module__, own.LightGCN.__module
         "import recbole.trainer; import recbole_guider",
         "import recbole_guider.config",
         "import recbole_guider.model.bm3",
+        "import recbole_guider; from recbole.trainer import Trainer",
+        "import recbole_guider; import recbole.trainer.trainer",
+        "import recbole_guider; from recbole.data.dataset import Dataset",
+        "import recbole_guider; import recbole.utils",
+        "import recbole_guider; import recbole.model.general_recommender.bpr",
         "import recbole_guider; recbole_guider.register(); recbole_guider.register()",
     ],
 )
@@ -58,6 +63,23 @@ def test_recbole_finds_models_trainers_and_configuration(first, tmp_path):
         "recbole_guider.model.lightgcn",
         "recbole.model.general_recommender.lightgcn",
     ]
+
+
+def test_a_method_for_recboles_own_model_is_refused(tiny_data_path, tmp_path):
+    code = """
+import sys, recbole_guider
+from recbole.config import Config
+from recbole_guider.errors import InputError
+given = {"data_path": sys.argv[1]}
+print(Config("BPR", "tiny", config_dict=given)["embedding_size"])
+try:
+    Config("BPR", "tiny", config_dict={**given, "method": "GUIDER"})
+except InputError as error:
+    print(error)
+"""
+    size, error = python(code, tmp_path, str(tiny_data_path)).strip().splitlines()
+    assert size == "64"
+    assert "RecBole's own model" in error
 
 
 RUN = """

@@ -14,7 +14,8 @@ PACKAGE = ROOT / "recbole_guider"
 # Data flows one way; a part may import itself and what stands before it.
 ORDER = [
     {"errors"},
-    {"property_layers", "registry", "kernels"},
+    {"property_rules", "registry", "kernels"},
+    {"property_layers"},
     {"data"},
     {"evaluator", "guider"},
     {"config"},

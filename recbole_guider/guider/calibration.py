@@ -219,3 +219,14 @@ def _n_items(modalities: Mapping[str, Tensor], items: Tensor) -> int:
     for values in modalities.values():
         return len(values)
     return int(items.max()) + 1 if len(items) else 0
+
+
+def distinct_rows(features: Tensor) -> Tensor:
+    """Tells which items' feature rows no other item has, bool [n_items].
+
+    Data sets often fill missing content with one mean vector; such items would resemble each other
+    perfectly and rescue each other's interactions.
+    """
+    _, group, count = torch.unique(features, dim=0, return_inverse=True, return_counts=True)
+    alone: Tensor = count[group] == 1
+    return alone

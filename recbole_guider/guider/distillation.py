@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -38,9 +39,10 @@ def transport_distillation(
         temperature: as in ``margin_logits``, for both models.
 
     Returns:
-        A scalar of the student's type; without triples zero, with a gradient of zero.
+        A scalar of the student's type; without triples zero, with a gradient of zero. Margins that
+        are no longer finite give a sum that is not, so that the training loop can say so.
     """
-    if len(student_margin) == 0:
+    if len(student_margin) == 0 or not torch.isfinite(student_margin).all():
         return student_margin.sum()
     return entropic_ot(
         margin_logits(teacher_margin, temperature),

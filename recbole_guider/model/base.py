@@ -133,15 +133,15 @@ class MultimodalRecommender(GeneralRecommender):
             rows = functional.embedding(place, self.item_vectors(items, distinct))
         else:
             rows = self.item_vectors(items, index)
-        positives, *negatives = rows.split(len(batch.positives))
-        return BatchVectors(user_rows, positives, negatives[0] if negatives else None)
+        size = len(batch.positives)
+        return BatchVectors(user_rows, rows[:size], rows[size:] if with_negatives else None)
 
     def representations(self) -> tuple[Tensor, Tensor]:
         """Scoring vectors of all users and items; one propagation per evaluation, then cached.
 
         Call in evaluation mode and without gradient.
         """
-        if self._cached is not None:
+        if self._cached is not None and not torch.is_grad_enabled():
             return self._cached
         users, items = self.propagate()
         everyone = torch.arange(self.n_users, device=users.device)
@@ -155,6 +155,12 @@ class MultimodalRecommender(GeneralRecommender):
         """Switches the mode and forgets cached representations."""
         self._cached = None
         super().train(mode)
+        return self
+
+    def _apply(self, *args: Any, **kwargs: Any) -> MultimodalRecommender:
+        """Moves or casts the model and forgets cached representations."""
+        self._cached = None
+        super()._apply(*args, **kwargs)
         return self
 
     def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:

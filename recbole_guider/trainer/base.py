@@ -5,11 +5,9 @@ from __future__ import annotations
 import math
 import time
 from collections import OrderedDict
-from pathlib import Path
 from typing import Any, Callable
 
 import torch
-from recbole.trainer import Trainer
 from torch import Tensor
 
 from recbole_guider.data.sampler import Batch, NegativeSampler, TrainingBatches
@@ -18,10 +16,11 @@ from recbole_guider.errors import InputError
 from recbole_guider.evaluator.ranking import PerUser, evaluate_embeddings
 from recbole_guider.model.base import BatchVectors, MultimodalRecommender, bpr_loss, logits
 from recbole_guider.trainer import checkpoint
+from recbole_guider.trainer.checkpointed import CheckpointedTrainer
 from recbole_guider.trainer.tensorboard import chosen_tensorboard
 
 
-class MethodTrainer(Trainer):
+class MethodTrainer(CheckpointedTrainer):
     """Base of all methods, and RecBole's ``Trainer`` interface around them.
 
     A method overrides ``ranking_loss`` (per-sample logits to a scalar), ``positive_loss`` for
@@ -62,7 +61,7 @@ class MethodTrainer(Trainer):
         self.seconds = {"train": 0.0, "evaluation": 0.0}
         self.epoch = 0
         self.best_valid_score = -math.inf
-        self._resumed: dict[str, Any] | None = None
+        self.name_checkpoint()
 
     # What a method defines -------------------------------------------------------------------
 
@@ -83,13 +82,6 @@ class MethodTrainer(Trainer):
 
     def on_epoch_start(self, epoch: int) -> None:
         """Called before each epoch, ahead of the backbone's own ``on_epoch_start``."""
-
-    def method_state(self) -> dict[str, Any]:
-        """What a checkpoint must hold besides model and optimizer; tensors and plain values."""
-        return {}
-
-    def load_method_state(self, state: dict[str, Any]) -> None:
-        """Puts back what ``method_state`` returned."""
 
     # Training --------------------------------------------------------------------------------
 
@@ -123,21 +115,19 @@ class MethodTrainer(Trainer):
         self.on_epoch_start(epoch_idx)
         self.model.on_epoch_start(epoch_idx)
         self.model.train()
-        return self.run_batches(loss_func or self.batch_loss, self.optimizer)
+        return self._run_batches(loss_func or self.batch_loss)
 
-    def run_batches(
-        self, loss_of: Callable[[Batch], Tensor], optimizer: torch.optim.Optimizer
-    ) -> float:
+    def _run_batches(self, loss_of: Callable[[Batch], Tensor]) -> float:
         """One pass over the training interactions; returns the mean loss per batch."""
         assert self.batches is not None
         total = torch.zeros((), device=self.device)
         for batch in self.batches:
-            optimizer.zero_grad()
+            self.optimizer.zero_grad()
             loss = loss_of(batch.to(self.device))
             loss.backward()
             if self.clip_grad_norm:
                 torch.nn.utils.clip_grad_norm_(self.model.parameters(), **self.clip_grad_norm)
-            optimizer.step()
+            self.optimizer.step()
             total += loss.detach()
         mean = float(total) / len(self.batches)  # one synchronisation an epoch, not one a batch
         if not math.isfinite(mean):
@@ -171,12 +161,9 @@ class MethodTrainer(Trainer):
         )
         size = self.config["train_batch_size"]
         self.batches = TrainingBatches(splits, size, sampler, self.generator)
+        self.data_hash = dataset.data_hash
         self.on_fit_start(splits, dataset)
-        if self._resumed is not None:
-            self.load_method_state(self._resumed["method_state"])
-            self.generator.set_state(self._resumed["generator"].cpu())
-            checkpoint.restore_random_state(self._resumed["random"])
-            self._resumed = None
+        self._finish_resuming()
 
     def _build_optimizer(self, **kwargs: Any) -> torch.optim.Optimizer:
         """RecBole's optimizer; Adam and AdamW in their fused form (same update, one kernel)."""
@@ -211,6 +198,8 @@ class MethodTrainer(Trainer):
         """
         self._prepare(train_data)
         for epoch in range(self.start_epoch, self.epochs):
+            if self.cur_step > self.stopping_step:  # resumed after it had stopped
+                break
             started = time.perf_counter()
             loss = self._train_epoch(train_data, epoch, show_progress=show_progress)
             self.train_loss_dict[epoch] = loss
@@ -280,6 +269,12 @@ class MethodTrainer(Trainer):
         self.model.eval()
         dataset = getattr(eval_data, "_dataset", eval_data)
         users, items = self.model.representations()
+        if not (torch.isfinite(users).all() and torch.isfinite(items).all()):
+            raise InputError(
+                "the representations are no longer finite",
+                where=f"{self.config['model']} with {self.config['method']}",
+                mend="Lower learning_rate.",
+            )
         self.per_user = evaluate_embeddings(
             users,
             items,
@@ -292,51 +287,6 @@ class MethodTrainer(Trainer):
         self.seconds["evaluation"] += time.perf_counter() - started
         values = self.per_user[1]
         return OrderedDict((name, float(values[name].mean())) for name in self.metric_names)
-
-    # Checkpoints -----------------------------------------------------------------------------
-
-    def _save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs: Any) -> None:
-        path = Path(kwargs.pop("saved_model_file", self.saved_model_file))
-        state = {
-            "config": self.config.resolved,
-            "epoch": epoch,
-            "cur_step": self.cur_step,
-            "best_epoch": self.best_epoch,
-            "best_valid_score": self.best_valid_score,
-            "best_valid_result": self.best_valid_result,
-            "valid_curve": self.valid_curve,
-            "state_dict": self.model.state_dict(),
-            "best_state_dict": self.best_weights,
-            "optimizer": self.optimizer.state_dict(),
-            "random": checkpoint.random_state(),
-            "generator": self.generator.get_state(),
-            "method_state": self.method_state(),
-        }
-        checkpoint.save(path, state)
-        if verbose:
-            self.logger.info("Saving current: %s", path)
-
-    def resume_checkpoint(self, resume_file: str) -> None:
-        """Continues after the last epoch of a checkpoint, as if training had not stopped."""
-        state = checkpoint.load(resume_file, self.device)
-        if state["config"]["model"] != self.config["model"]:
-            raise InputError(
-                f"holds a {state['config']['model']}, not a {self.config['model']}",
-                where=resume_file,
-                mend="Choose the checkpoint of this backbone.",
-            )
-        self.saved_model_file = str(resume_file)
-        self.start_epoch = state["epoch"] + 1
-        self.cur_step = state["cur_step"]
-        self.best_epoch = state["best_epoch"]
-        self.best_valid_score = state["best_valid_score"]
-        self.best_valid_result = state["best_valid_result"]
-        self.valid_curve = state["valid_curve"]
-        self.model.load_state_dict(state["state_dict"])
-        self.best_weights = state["best_state_dict"]
-        self.optimizer.load_state_dict(state["optimizer"])
-        self._resumed = state  # the method's own state goes back once fit has built its parts
-        self.logger.info("Checkpoint loaded. Resume training from epoch %d", self.start_epoch)
 
 
 def _copy(weights: dict[str, Tensor]) -> dict[str, Tensor]:

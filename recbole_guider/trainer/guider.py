@@ -10,7 +10,11 @@ from torch import Tensor
 from recbole_guider.data.sampler import Batch
 from recbole_guider.data.splits import Interactions, Splits
 from recbole_guider.errors import one_of
-from recbole_guider.guider.calibration import InteractionCalibrator, threshold_at_quantile
+from recbole_guider.guider.calibration import (
+    InteractionCalibrator,
+    distinct_rows,
+    threshold_at_quantile,
+)
 from recbole_guider.guider.dbpr import FalseItems
 from recbole_guider.guider.diagnosis import partition_report
 from recbole_guider.guider.distillation import transport_distillation
@@ -46,13 +50,16 @@ class GuiderTrainer(MethodTrainer):
         self.dbpr = one_of(config["dbpr"], DBPR_FORMS, "dbpr")
         self.warmup_epochs: int = config["warmup_epochs"]
         self.kd_weight: float = config["kd_weight"]
-        # A generator of its own, so that kd_weight 0 leaves the student's batches untouched.
-        self.teacher_generator = torch.Generator().manual_seed(int(config["seed"]) + 1)
+        # A seed of its own, far from those of a grid's next cells: the teacher is no other cell's
+        # student, and kd_weight 0 leaves the student's own random numbers untouched.
+        self.teacher_seed = (int(config["seed"]) * 0x9E3779B1 + 0x7EAC4E5) % 2**32
+        self.teacher_generator = torch.Generator().manual_seed(self.teacher_seed)
+        self.partitioned = False
 
     def on_fit_start(self, splits: Splits, dataset: Any) -> None:
         """Builds the teacher, the content similarity and the first partition: all is true."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(self.config["seed"]) + 1)
+        with torch.random.fork_rng():
+            torch.manual_seed(self.teacher_seed)
             self.teacher = Teacher(self.config, dataset, self.teacher_generator)
         self.train_interactions: Interactions = splits.train
         self.n_users = splits.n_users
@@ -64,6 +71,8 @@ class GuiderTrainer(MethodTrainer):
         config, train = self.config, self.train_interactions
         features = dataset.item_features()
         present = {name: dataset.items_with(name) for name in features}
+        if config["duplicate_features"] == "ignore":
+            present = {name: present[name] & distinct_rows(features[name]) for name in features}
         confidence = None
         if config["hash"] != "none" and features:
             training = {
@@ -105,6 +114,7 @@ class GuiderTrainer(MethodTrainer):
         losses = self.teacher.interaction_losses(self.train_interactions)
         partition = self.calibrator.partition(losses)
         self._use_partition(partition.clean)
+        self.partitioned = True
         report = partition_report(
             partition, self.train_interactions, self.config["likely_false_rating"]
         )
@@ -115,7 +125,8 @@ class GuiderTrainer(MethodTrainer):
         batch = batch.select(self.clean[batch.rows])
         false, has_false = self.false_items.draw(batch.users, self.teacher_generator)
         weight = 0.0 if self.dbpr == "none" else float(self.config["dbpr_weight"])
-        return self.teacher.loss(batch, false, has_false, weight, self.dbpr == "literal")
+        literal = self.dbpr == "literal" and self.partitioned  # before, plain BPR
+        return self.teacher.loss(batch, false, has_false, weight, literal)
 
     def current_kd_weight(self) -> float:
         """kappa, growing linearly during the warm-up."""
@@ -160,6 +171,7 @@ class GuiderTrainer(MethodTrainer):
         return {
             "teacher": self.teacher.state(),
             "clean": self.clean,
+            "partitioned": self.partitioned,
             "generator": self.teacher_generator.get_state(),
         }
 
@@ -167,4 +179,5 @@ class GuiderTrainer(MethodTrainer):
         """Continues with the saved teacher and partition."""
         self.teacher.load_state(state["teacher"])
         self._use_partition(state["clean"].cpu())
+        self.partitioned = state["partitioned"]
         self.teacher_generator.set_state(state["generator"].cpu())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Callable
 
 import torch
@@ -10,6 +11,7 @@ from torch.nn import functional
 
 from recbole_guider.data.sampler import Batch, NegativeSampler, TrainingBatches
 from recbole_guider.data.splits import Interactions, Splits
+from recbole_guider.errors import InputError
 from recbole_guider.guider.dbpr import dbpr_loss
 from recbole_guider.registry import backbone_class
 
@@ -19,8 +21,8 @@ PREFIX = "teacher_"
 class Teacher:
     """Trains beside the student and scores every training interaction once per epoch.
 
-    Properties named ``teacher_<key>`` override the teacher backbone's own ``<key>``, apart from
-    ``teacher_model`` and ``teacher_learning_rate``.
+    Properties named ``teacher_<key>`` override the teacher backbone's own ``<key>`` where it has
+    one, apart from ``teacher_model`` and ``teacher_learning_rate``.
 
     Args:
         config: the run's properties.
@@ -29,13 +31,20 @@ class Teacher:
     """
 
     def __init__(self, config: Any, dataset: Any, generator: torch.Generator) -> None:
-        overrides = {
+        name = config["teacher_model"]
+        backbone = backbone_class(name)
+        if backbone.uses_modalities:
+            raise InputError(
+                f"'{name}' reads item modalities; the teacher must not",
+                where="teacher_model",
+                mend="Choose LightGCN.",
+            )
+        own = {
             key[len(PREFIX) :]: value
             for key, value in config.final_config_dict.items()
             if key.startswith(PREFIX) and key not in ("teacher_model", "teacher_learning_rate")
         }
-        name = config["teacher_model"]
-        self.model = backbone_class(name)(config.for_model(name, overrides), dataset)
+        self.model = backbone(config.for_model(name, own), dataset)
         self.device = config["device"]
         self.model.to(self.device)
         self.optimizer = torch.optim.Adam(
@@ -55,10 +64,19 @@ class Teacher:
     def train_epoch(self, loss_of: Callable[[Batch], Tensor]) -> None:
         """One pass over the training interactions."""
         self.model.train()
+        total = torch.zeros((), device=self.device)
         for batch in self.batches:
             self.optimizer.zero_grad()
-            loss_of(batch).backward()
+            loss = loss_of(batch)
+            loss.backward()
             self.optimizer.step()
+            total += loss.detach()
+        if not math.isfinite(float(total)):
+            raise InputError(
+                f"the teacher's training loss became {float(total)}",
+                where="teacher_learning_rate",
+                mend="Lower it.",
+            )
         self.model.eval()
 
     def loss(
@@ -86,6 +104,9 @@ class Teacher:
         if weight > 0 or literal:
             false_vectors = self.model.item_vectors(items, false)
             false_margin = (vectors.users * (vectors.positives - false_vectors)).sum(-1)
+        if len(batch.users) == 0:  # no true interaction in this batch
+            nothing: Tensor = unobserved_margin.sum()
+            return nothing
         loss = dbpr_loss(unobserved_margin, false_margin, has_false, weight, literal)
         auxiliary: Tensor = self.model.auxiliary_loss(batch, users, items, vectors)
         return loss + auxiliary

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from recbole_guider.data.sampler import Batch
+from recbole_guider.errors import InputError
 from recbole_guider.model.base import BatchVectors, bpr_loss, logits
 from recbole_guider.registry import method
 from recbole_guider.trainer.base import MethodTrainer
@@ -29,6 +30,13 @@ class WBPRTrainer(MethodTrainer):
     def __init__(self, config: Any, model: Any) -> None:
         super().__init__(config, model)
         self.weight: float = config["wbpr_weight"]
+        distribution = config["train_neg_sample_args"]["distribution"]
+        if distribution != "popularity":
+            raise InputError(
+                f"WBPR draws negatives by popularity, not '{distribution}'",
+                where="train_neg_sample_args",
+                mend="Leave distribution out, or choose method Base.",
+            )
 
     def positive_loss(self, batch: Batch, term: Tensor, vectors: BatchVectors) -> Tensor:
         """The backbone's own term plus weighted BPR."""

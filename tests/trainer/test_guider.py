@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from recbole_guider.config import Config
+from recbole_guider.errors import InputError
+from recbole_guider.guider.calibration import distinct_rows
 from recbole_guider.quick_start import prepare, run
 from recbole_guider.trainer.guider import GuiderTrainer
 
@@ -118,3 +120,55 @@ def test_ratings_turn_into_precision_and_recall(tiny_data_path):
     point = result(tiny_data_path, "GUIDER", likely_false_rating=2)["diagnostics"]["partition"][-1]
     assert 0.0 < point["base_rate"] < 1.0
     assert {"precision", "recall"} <= point.keys()
+
+
+def test_a_batch_without_true_interactions_is_harmless(tiny_data_path):
+    guider, train = trainer(tiny_data_path, kd_weight=1.0)
+    guider._use_partition(torch.zeros(len(train.splits.train), dtype=torch.bool))
+    batch = next(iter(guider.batches))
+    loss = guider.batch_loss(batch)
+    assert torch.isfinite(loss)
+    guider.teacher.train_epoch(guider._teacher_loss)
+    assert torch.isfinite(guider.teacher.interaction_losses(train.splits.train)).all()
+
+
+def test_teachers_of_neighbouring_seeds_are_no_ones_student(tiny_data_path):
+    guider, _ = trainer(tiny_data_path, seed=1)
+    own = {"data_path": str(tiny_data_path), "embedding_size": 8, "seed": 2}
+    student, _, _, _ = prepare(Config("LightGCN", "tiny", None, own, {}))
+    teacher = guider.teacher.model.user_embedding.weight
+    assert not torch.equal(teacher, student.model.user_embedding.weight)
+
+
+def test_the_literal_form_warms_up_with_plain_bpr(tiny_data_path):
+    guider, _ = trainer(tiny_data_path, dbpr="literal", warmup_epochs=3, teacher_reg_weight=0.0)
+    before = guider.teacher.model.user_embedding.weight.clone()
+    guider.on_epoch_start(0)
+    assert not torch.equal(before, guider.teacher.model.user_embedding.weight)
+
+
+@pytest.mark.parametrize(
+    ("properties", "message"),
+    [
+        ({"teacher_model": "VBPR"}, "reads item modalities"),
+        ({"teacher_model": "LigtGCN"}, "Did you mean 'LightGCN'"),
+        ({"teacher_learning_rate": 1e25}, "teacher's training loss"),
+        ({"learning_rate": 1e30, "epochs": 1}, "Lower learning_rate"),
+        ({"amsc_quantile": 1.5}, "amsc_quantile: expected a number"),
+        ({"kd_weight": None}, "kd_weight: expected a number"),
+        ({"ot_marginals": "sofmax"}, "Did you mean 'softmax'"),
+        ({"hash": "cma"}, "Did you mean 'cca'"),
+        ({"embedding_size": 0}, "a whole number, >= 1"),
+        ({"eval_args": {"mode": "uni100"}}, "expected full"),
+        ({"save_dataset": True}, "save_dataset"),
+    ],
+)
+def test_mistakes_are_one_line(tiny_data_path, properties, message):
+    with pytest.raises(InputError, match=message) as caught:
+        result(tiny_data_path, "GUIDER", **properties)
+    assert "\n" not in str(caught.value)
+
+
+def test_distinct_rows():
+    rows = torch.tensor([[0.0, 0.0], [1.0, 2.0], [3.0, 4.0], [1.0, 2.0], [5.0, 6.0]])
+    assert distinct_rows(rows).tolist() == [True, False, True, False, True]

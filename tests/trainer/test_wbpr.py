@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from recbole_guider.config import Config
+from recbole_guider.errors import InputError
 from recbole_guider.model.base import bpr_loss, logits
 from recbole_guider.quick_start import prepare
 
@@ -39,3 +41,13 @@ def test_bm3_gets_a_weighted_bpr_term(tiny_data_path):
     expected = term.mean() + 0.5 * bpr_loss(*logits(vectors)).mean()
     torch.testing.assert_close(trainer.positive_loss(batch, term, vectors), expected)
     assert trainer._draws_negatives
+
+
+def test_another_exponent_keeps_the_popularity(tiny_data_path):
+    trainer, _ = built(tiny_data_path, "VBPR", train_neg_sample_args={"alpha": 0.5})
+    assert trainer.config["train_neg_sample_args"]["distribution"] == "popularity"
+
+
+def test_another_distribution_is_refused(tiny_data_path):
+    with pytest.raises(InputError, match="by popularity, not 'uniform'"):
+        built(tiny_data_path, "VBPR", train_neg_sample_args={"distribution": "uniform"})
