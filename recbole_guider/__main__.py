@@ -48,6 +48,7 @@ def _main(given: list[str]) -> int:
         f"best epoch {result['best_epoch']} of {result['epochs']}, {seconds:.1f} s"
     )
     print(tabulate(rows, headers=["metric", "validation", "test"], disable_numparse=True))
+    print(f"checkpoint: {result['model_file']}")
     return 0
 
 

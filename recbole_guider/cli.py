@@ -79,9 +79,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def guarded(action: Callable[[], int]) -> int:
-    """Calls ``action`` and turns an InputError into its line and exit code 2."""
+    """Calls ``action`` and turns an InputError into its line and exit code 2, Ctrl-C into 130."""
     try:
         return action()
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT

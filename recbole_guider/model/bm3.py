@@ -9,9 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from recbole_guider.data.sampler import Batch
-from recbole_guider.kernels.adjacency import bipartite_adjacency
-from recbole_guider.kernels.propagation import light_gcn
 from recbole_guider.model.base import BatchVectors, MultimodalRecommender, embedding_norm
+from recbole_guider.model.id_graph import IdGraph
 from recbole_guider.registry import backbone
 
 
@@ -47,10 +46,7 @@ class BM3(MultimodalRecommender):
         self.cl_weight: float = config["cl_weight"]
         self.dropout: float = config["dropout"]
         size = self.embedding_size
-        self.user_embedding = nn.Embedding(self.n_users, size)
-        self.item_embedding = nn.Embedding(self.n_items, size)
-        nn.init.xavier_uniform_(self.user_embedding.weight)
-        nn.init.xavier_uniform_(self.item_embedding.weight)
+        self.ids = IdGraph(self.splits, size)
         self.predictor = nn.Linear(size, size)
         nn.init.xavier_normal_(self.predictor.weight)
         self.projections = nn.ModuleDict()
@@ -58,16 +54,11 @@ class BM3(MultimodalRecommender):
             projection = nn.Linear(self.feature(name).shape[1], size)
             nn.init.xavier_normal_(projection.weight)
             self.projections[name] = projection
-        train = self.splits.train
-        adjacency = bipartite_adjacency(train.users, train.items, self.n_users, self.n_items)
-        self.register_buffer("adjacency", adjacency, persistent=False)
 
     def propagate(self) -> tuple[Tensor, Tensor]:
         """h_u and h_i: layer means, with the item's own embedding added once more."""
-        ego = torch.cat([self.user_embedding.weight, self.item_embedding.weight])
-        mean = light_gcn(self.adjacency, ego, self.n_layers)
-        users, items = mean.split([self.n_users, self.n_items])
-        return users, items + self.item_embedding.weight
+        users, items = self.ids.propagate(self.n_layers)
+        return users, items + self.ids.items.weight
 
     def user_vectors(self, users: Tensor, index: Tensor) -> Tensor:
         """predictor(h_u)."""

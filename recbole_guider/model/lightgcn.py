@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from recbole_guider.data.sampler import Batch
-from recbole_guider.kernels.adjacency import bipartite_adjacency
-from recbole_guider.kernels.propagation import light_gcn
 from recbole_guider.model.base import BatchVectors, MultimodalRecommender, embedding_norm
+from recbole_guider.model.id_graph import IdGraph
 from recbole_guider.registry import backbone
 
 
@@ -32,24 +30,15 @@ class LightGCN(MultimodalRecommender):
         super().__init__(config, dataset)
         self.n_layers: int = config["n_layers"]
         self.reg_weight: float = config["reg_weight"]
-        self.user_embedding = nn.Embedding(self.n_users, self.embedding_size)
-        self.item_embedding = nn.Embedding(self.n_items, self.embedding_size)
-        nn.init.xavier_uniform_(self.user_embedding.weight)
-        nn.init.xavier_uniform_(self.item_embedding.weight)
-        train = self.splits.train
-        adjacency = bipartite_adjacency(train.users, train.items, self.n_users, self.n_items)
-        self.register_buffer("adjacency", adjacency, persistent=False)
+        self.ids = IdGraph(self.splits, self.embedding_size)
 
     def propagate(self) -> tuple[Tensor, Tensor]:
         """Layer means of users and items (Eq. 3-4 of the paper with alpha_l = 1/(L+1))."""
-        ego = torch.cat([self.user_embedding.weight, self.item_embedding.weight])
-        mean = light_gcn(self.adjacency, ego, self.n_layers)
-        users, items = mean.split([self.n_users, self.n_items])
-        return users, items
+        return self.ids.propagate(self.n_layers)
 
     def auxiliary_loss(
         self, batch: Batch, users: Tensor, items: Tensor, vectors: BatchVectors
     ) -> Tensor:
         """L2 on the ego embeddings of the batch."""
-        rows = [self.user_embedding(batch.users), self.item_embedding(batch.positives)]
-        return self.reg_weight * embedding_norm(*rows, self.item_embedding(batch.negatives))
+        ego = self.ids.items(batch.positives), self.ids.items(batch.negatives)
+        return self.reg_weight * embedding_norm(self.ids.users(batch.users), *ego)

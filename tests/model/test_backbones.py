@@ -58,7 +58,7 @@ def assert_same_loss_and_gradients(model, loss, reference):
 @pytest.mark.parametrize("n_layers", [1, 2, 3])
 def test_lightgcn(build, splits, batch, n_layers):
     model = build(LightGCN, {}, n_layers=n_layers, reg_weight=0.3)
-    user_ids, item_ids = model.user_embedding.weight, model.item_embedding.weight
+    user_ids, item_ids = model.ids.users.weight, model.ids.items.weight
     users, items = layer_mean(splits, user_ids, item_ids, n_layers)
     ours = model.propagate()
     torch.testing.assert_close(ours[0], users, atol=1e-6, rtol=1e-5)
@@ -87,8 +87,8 @@ def test_vbpr(build, batch, widths):
 @pytest.mark.parametrize("widths", [ONE, TWO, THREE])
 def test_bm3(build, splits, batch, widths):
     model = build(BM3, widths, n_layers=2, reg_weight=0.3, cl_weight=2.0, dropout=0.0)
-    item_ids = model.item_embedding.weight
-    users, items = layer_mean(splits, model.user_embedding.weight, item_ids, 2)
+    item_ids = model.ids.items.weight
+    users, items = layer_mean(splits, model.ids.users.weight, item_ids, 2)
     items = items + item_ids
     ours = model.propagate()
     torch.testing.assert_close(ours[1], items, atol=1e-6, rtol=1e-5)

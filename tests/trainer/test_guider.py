@@ -136,15 +136,15 @@ def test_teachers_of_neighbouring_seeds_are_no_ones_student(tiny_data_path):
     guider, _ = trainer(tiny_data_path, seed=1)
     own = {"data_path": str(tiny_data_path), "embedding_size": 8, "seed": 2}
     student, _, _, _ = prepare(Config("LightGCN", "tiny", None, own, {}))
-    teacher = guider.teacher.model.user_embedding.weight
-    assert not torch.equal(teacher, student.model.user_embedding.weight)
+    teacher = guider.teacher.model.ids.users.weight
+    assert not torch.equal(teacher, student.model.ids.users.weight)
 
 
 def test_the_literal_form_warms_up_with_plain_bpr(tiny_data_path):
     guider, _ = trainer(tiny_data_path, dbpr="literal", warmup_epochs=3, teacher_reg_weight=0.0)
-    before = guider.teacher.model.user_embedding.weight.clone()
+    before = guider.teacher.model.ids.users.weight.clone()
     guider.on_epoch_start(0)
-    assert not torch.equal(before, guider.teacher.model.user_embedding.weight)
+    assert not torch.equal(before, guider.teacher.model.ids.users.weight)
 
 
 @pytest.mark.parametrize(

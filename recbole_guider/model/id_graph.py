@@ -1,0 +1,40 @@
+"""ID embeddings and their linear convolution over the user-item graph, as in LightGCN."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from recbole_guider.data.splits import Splits
+from recbole_guider.kernels.adjacency import bipartite_adjacency
+from recbole_guider.kernels.propagation import light_gcn
+
+
+class IdGraph(nn.Module):
+    """User and item embeddings over the graph of the training interactions.
+
+    E^(l+1) = A E^(l),  E = 1/(L+1) sum_l E^(l),  A = D^-1/2 (training interactions) D^-1/2.
+
+    Args:
+        splits: the data set's interactions; only those of training make the graph.
+        size: width of the embeddings.
+    """
+
+    adjacency: Tensor
+
+    def __init__(self, splits: Splits, size: int) -> None:
+        super().__init__()
+        self.n_users, self.n_items = splits.n_users, splits.n_items
+        self.users = nn.Embedding(self.n_users, size)
+        self.items = nn.Embedding(self.n_items, size)
+        nn.init.xavier_uniform_(self.users.weight)
+        nn.init.xavier_uniform_(self.items.weight)
+        train = splits.train
+        graph = bipartite_adjacency(train.users, train.items, self.n_users, self.n_items)
+        self.register_buffer("adjacency", graph, persistent=False)
+
+    def propagate(self, n_layers: int) -> tuple[Tensor, Tensor]:
+        """Layer means of users [n_users, size] and items [n_items, size]."""
+        ego = torch.cat([self.users.weight, self.items.weight])
+        users, items = light_gcn(self.adjacency, ego, n_layers).split([self.n_users, self.n_items])
+        return users, items
