@@ -76,7 +76,7 @@ class Config(RecBoleConfig):
     def _load_config_files(self, file_list: Sequence[str] | None) -> dict[str, Any]:
         merged: dict[str, Any] = {}
         for file in file_list or []:
-            merged.update(property_layers.load_properties(file))
+            property_layers.lay_over(merged, property_layers.load_properties(file))
         return merged
 
     def _load_cmd_line(self) -> dict[str, Any]:
@@ -105,11 +105,13 @@ class Config(RecBoleConfig):
         method = str(self.external_config_dict.get("method") or property_layers.default_method())
         if self.given_command_line is None:
             self._drop_foreign_arguments(method)
+        own = dict(self.file_config_dict)
+        property_layers.lay_over(own, self.variable_config_dict)
         self.resolved = property_layers.resolve(
             self.model,
             method,
             self.dataset,
-            overrides={**self.file_config_dict, **self.variable_config_dict},
+            overrides=own,
             command_line=self.cmd_config_dict,
         )
         return {**copy.deepcopy(self.resolved), **self.internal_config_dict}

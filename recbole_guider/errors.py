@@ -32,11 +32,11 @@ def _rebuild(what: str, where: str, mend: str) -> InputError:
     return InputError(what, where=where, mend=mend)
 
 
-def nearest_name(name: str, known: Iterable[str]) -> str:
+def nearest_name(name: object, known: Iterable[str]) -> str:
     """Returns ``Did you mean 'x'?`` for the closest known name, or the list of known names."""
     names = sorted(known)
     lowered = {candidate.lower(): candidate for candidate in names}
-    close = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(str(name).lower(), lowered, n=1, cutoff=0.6)
     if close:
         return f"Did you mean '{lowered[close[0]]}'?"
     shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")

@@ -204,7 +204,7 @@ def known_keys(model: str, method: str, dataset: str) -> frozenset[str]:
 _MERGED = frozenset({"train_neg_sample_args", "eval_args"})
 
 
-def _lay_over(lower: dict[str, Any], upper: Mapping[str, Any]) -> None:
+def lay_over(lower: dict[str, Any], upper: Mapping[str, Any]) -> None:
     """Updates ``lower`` in place; mappings are merged, so that one entry can be set alone."""
     for key, value in upper.items():
         below = lower.get(key)
@@ -232,7 +232,7 @@ def resolve(
     """
     resolved = dict(_recbole_defaults())
     for layer in suite_layers(model, method, dataset):
-        _lay_over(resolved, layer)
+        lay_over(resolved, layer)
     known = known_keys(model, method, dataset)
     user_layers = [(f"{path}: ", load_properties(path)) for path in files]
     user_layers += [("", dict(overrides or {})), ("--", dict(command_line or {}))]
@@ -251,7 +251,7 @@ def resolve(
                     mend=nearest_name(key, known),
                 )
             check_kind(value, defaults.get(key), f"{where}{key}")
-        _lay_over(resolved, layer)
+        lay_over(resolved, layer)
         for key in layer.keys() & rules.keys():
             resolved[key] = checked(resolved[key], rules[key], f"{where}{key}")
     resolved.update(model=model, method=method, dataset=dataset)

@@ -7,6 +7,7 @@ The ``valid`` section of a property file holds one rule a property::
       dropout: number, >= 0, < 1
       amsc_quantile: number or null, > 0, < 1
       protocol: one of mmrec, recbole
+      modalities: list or null
 """
 
 from __future__ import annotations
@@ -30,6 +31,10 @@ def checked(value: Any, rule: str, where: str) -> Any:
     """
     if rule.startswith("one of "):
         return one_of(value, re.split(r",\s*", rule[len("one of ") :]), where)
+    if rule == "list or null":
+        if value is None or isinstance(value, list):
+            return value
+        raise InputError(f"expected a list; found {value!r}", where=where, mend="Write [a, b].")
     kind, *bounds = (part.strip() for part in rule.split(","))
     if kind not in ("whole", "number", "whole or null", "number or null"):
         raise ValueError(f"cannot read the rule {rule!r} of {where}")
@@ -66,6 +71,8 @@ def check_kind(value: Any, default: Any, where: str) -> None:
             expected = "a number"
     elif isinstance(default, dict) and not isinstance(value, dict):
         expected = "a mapping"
+    elif isinstance(default, str) and not isinstance(value, str):
+        expected = "text"
     if expected:
         raise InputError(
             f"expected {expected}, found {value!r}",

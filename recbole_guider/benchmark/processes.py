@@ -35,7 +35,7 @@ def _context(preload: Sequence[str]) -> Any:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(preload))
     # Ctrl-C is for the runner, which ends its processes; the server and they inherit the mask.
-    # Python starts a resource tracker with the server and lifts the mask after that, so it is first.
+    # Python starts a resource tracker with the server and then lifts the mask, so it goes first.
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

@@ -57,6 +57,12 @@ def work(cell: Cell, folder: Path, repeat: str, run: Run) -> None:
         try:
             started = time.perf_counter()
             result = run(cell)
+            if Cell(cell.name, cell.overrides).key != cell.key:
+                raise InputError(
+                    "a property file or the data changed while the grid ran",
+                    where=str(cell.name),
+                    mend="Run the grid again.",
+                )
             seconds = {**result["seconds"], "total": time.perf_counter() - started}
             store.write(cell, {**result, "seconds": seconds, "gpu": _gpu()})
         except BaseException as error:

@@ -41,8 +41,8 @@ class MultimodalDataset(Dataset):
 
     Args:
         config: RecBole's ``Config``; ``data_path`` is the data set's own folder. Reads
-            ``modalities``, ``missing_modality``, ``unknown_item``, ``split_label_field`` and
-            RecBole's keys.
+            ``modalities``, ``missing_modality``, ``unknown_item``, ``split_label_field``,
+            ``split_seed`` and RecBole's keys.
 
     Attributes:
         modalities: names of the loaded modalities, in configured order.
@@ -73,7 +73,7 @@ class MultimodalDataset(Dataset):
         Raises:
             InputError: a phase is left without interactions.
         """
-        parts = super().build() if self._split_labels is None else self._split_by_label()
+        parts = self._split_by_ratio() if self._split_labels is None else self._split_by_label()
         if len(parts) != len(PHASES):
             raise InputError(
                 f"the split has {len(parts)} parts; expected train, valid and test",
@@ -125,8 +125,6 @@ class MultimodalDataset(Dataset):
         try:
             feat = super()._load_feat(filepath, source)
         except ValueError as error:  # also pandas' parser errors
-            if source != FeatureSource.INTERACTION:
-                raise
             raise bad_row(Path(filepath), *self._file_format()) from error
         if source == FeatureSource.INTERACTION:
             for field in (self.uid_field, self.iid_field):
@@ -203,6 +201,14 @@ class MultimodalDataset(Dataset):
             )
         feat[field] = labels.astype(np.float64)
         self.field2type[field] = FeatureType.FLOAT
+
+    def _split_by_ratio(self) -> list[MultimodalDataset]:
+        """RecBole's split, drawn by ``split_seed``: the same for every seed of a comparison."""
+        with torch.random.fork_rng(devices=[]):
+            if self.config["split_seed"] is not None:
+                torch.default_generator.manual_seed(int(self.config["split_seed"]))
+            parts: list[MultimodalDataset] = super().build()
+        return parts
 
     def _split_by_label(self) -> list[MultimodalDataset]:
         self._change_feat_format()

@@ -6,21 +6,22 @@ import contextlib
 import hashlib
 import json
 import os
-import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from recbole_guider.errors import InputError
+
 _BLOCK = 1 << 20
+_MADE = (".npy", ".tokens", ".manifest.json")  # what the suite itself puts beside atomic files
 
 
 def fingerprint(folder: str | Path, name: str) -> str:
     """Returns a hash over everything in a data set's folder that can change a result.
 
-    Covers ``<name>.inter``, ``<name>.<part>.inter``, ``<name>.item``, ``<name>.user`` and
-    ``<name>.item<modality>``; neither side-cars nor manifests. Hashes of files are kept in a
-    hidden file beside them and reused while size and modification time stay the same.
+    Covers every atomic file, ``<name>.<anything>``; neither side-cars nor manifests. Hashes of
+    files are kept in a hidden file beside them and reused while the file has not changed.
 
     Args:
         folder: the data set's own folder.
@@ -28,13 +29,25 @@ def fingerprint(folder: str | Path, name: str) -> str:
 
     Returns:
         64 hex digits; it depends on the files' names and bytes only.
+
+    Raises:
+        InputError: the folder or a file cannot be read.
     """
-    pattern = re.compile(
-        re.escape(name) + r"(\.\w+)?\.inter|" + re.escape(name) + r"\.(item\w*|user)"
-    )
-    files = sorted(path for path in Path(folder).iterdir() if pattern.fullmatch(path.name))
+    try:
+        files = sorted(
+            path
+            for path in Path(folder).iterdir()
+            if path.name.startswith(f"{name}.") and not path.name.endswith(_MADE) and path.is_file()
+        )
+        digests = _file_hashes(files, Path(folder) / f".{name}.hashes.json")
+    except OSError as error:
+        raise InputError(
+            f"cannot be read ({error.strerror})",
+            where=error.filename or folder,
+            mend="Check its permissions.",
+        ) from error
     whole = hashlib.sha256()
-    for path, digest in zip(files, _file_hashes(files, Path(folder) / f".{name}.hashes.json")):
+    for path, digest in zip(files, digests):
         whole.update(f"{path.name}\0{digest}\n".encode())
     return whole.hexdigest()
 
@@ -74,15 +87,16 @@ def _file_hashes(files: list[Path], cache: Path) -> list[str]:
     current: dict[str, list[Any]] = {}
     for path in files:
         state = path.stat()
-        stamp = [state.st_size, state.st_mtime_ns]
+        # A copy that keeps the times still has an inode and a change time of its own.
+        stamp = [state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino]
         entry = known.get(path.name)
-        if not (isinstance(entry, list) and len(entry) == 3 and entry[:2] == stamp):
+        if not (isinstance(entry, list) and entry[:-1] == stamp):
             entry = [*stamp, file_hash(path)]
         current[path.name] = entry
     if current != known:
         with contextlib.suppress(OSError), replacing(cache) as stream:  # a read-only folder
             stream.write(json.dumps(current, indent=1).encode())
-    return [str(current[path.name][2]) for path in files]
+    return [str(current[path.name][-1]) for path in files]
 
 
 def _read_cache(cache: Path) -> dict[str, Any]:

@@ -33,6 +33,10 @@ def check_file(path: Path, needed: Sequence[str], separator: str, encoding: str)
             where=path,
             mend="Write the header, then one interaction a line",
         )
+    if header.startswith("\ufeff"):
+        raise InputError(
+            "begins with a byte-order mark", where=f"{path}:1", mend="Save it as UTF-8 without one."
+        )
     fields = [field.rpartition(":") for field in header.split(separator)]
     for name, _, type_ in fields:
         if not name or type_ not in _TYPES:

@@ -6,6 +6,7 @@ import pytest
 
 from recbole_guider.data import fingerprint as module
 from recbole_guider.data.fingerprint import file_hash, fingerprint, replacing
+from recbole_guider.errors import InputError
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def test_a_new_data_file_counts(folder, name):
 
 
 @pytest.mark.parametrize(
-    "name", ["toy.itemtext.0123.npy", "toy.manifest.json", "other.inter", "toys.inter", "toy.link"]
+    "name", ["toy.itemtext.0123.npy", "toy.manifest.json", "other.inter", "toys.inter"]
 )
 def test_side_cars_and_foreign_files_do_not_count(folder, name):
     before = fingerprint(folder, "toy")
@@ -92,3 +93,27 @@ def test_file_hash_is_sha256(tmp_path):
     path = tmp_path / "abc"
     path.write_bytes(b"abc")
     assert file_hash(path).startswith("ba7816bf8f01cfea414140de5dae2223")
+
+
+def test_any_part_and_any_additional_file_count(tmp_path):
+    for name in ("hy.train-a.inter", "hy.userfeat", "hy.item"):
+        (tmp_path / name).write_text("a")
+        before = fingerprint(tmp_path, "hy")
+        (tmp_path / name).write_text("b")
+        assert fingerprint(tmp_path, "hy") != before, name
+
+
+def test_a_copy_that_keeps_the_times_is_noticed(tmp_path):
+    import os
+
+    path = tmp_path / "hy.inter"
+    path.write_text("a")
+    before, stamp = fingerprint(tmp_path, "hy"), path.stat()
+    path.write_text("b")
+    os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    assert fingerprint(tmp_path, "hy") != before
+
+
+def test_an_unreadable_folder_is_one_line(tmp_path):
+    with pytest.raises(InputError, match="cannot be read"):
+        fingerprint(tmp_path / "nowhere", "hy")

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from recbole_guider.data.fingerprint import file_hash
-from recbole_guider.data.prepare.text import tfidf_svd
+from recbole_guider.data.prepare.text import sentence_embeddings, tfidf_svd
 from recbole_guider.errors import InputError
 from recbole_guider.property_layers import load_properties, property_file
 
@@ -63,6 +63,10 @@ def prepare(folder: Path) -> None:
         temporary.chmod(0o755)
         with contextlib.suppress(OSError):  # another process was first
             os.replace(temporary, folder)
+    except OSError as error:
+        raise InputError(
+            f"cannot be written ({error.strerror})", where=folder, mend="Free space on its disk."
+        ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     if not _complete(folder):
@@ -157,7 +161,10 @@ def _write(source: Path, folder: Path) -> None:
     occurring = {row[1] for row in rows}
     items = [item for item in items if item[0] in occurring]
     tokens, titles, years, genres = (list(column) for column in zip(*items))
-    _write_modality(folder, "text", tokens, tfidf_svd(titles, width, seed))
+    encoder = settings["text_encoder"]
+    own = encoder == "tfidf"
+    text = tfidf_svd(titles, width, seed) if own else sentence_embeddings(titles, encoder)
+    _write_modality(folder, "text", tokens, text)
     columns, matrix = attributes(genres, years)
     _write_modality(folder, "attribute", tokens, matrix)
     _write_manifest(folder, settings, columns, np.bincount(labels, minlength=3).tolist())
@@ -172,7 +179,7 @@ def _write_modality(
     folder: Path,
     modality: str,
     tokens: Sequence[str],
-    matrix: np.ndarray[Any, np.dtype[np.float64]],
+    matrix: np.ndarray[Any, np.dtype[Any]],
 ) -> None:
     rows = [["item_id:token", f"{modality}:float_seq"]]
     rows += [[token, " ".join(f"{x:.6g}" for x in row)] for token, row in zip(tokens, matrix)]
@@ -194,7 +201,9 @@ def _write_manifest(
             "seed": settings["split_seed"],
         },
         "text": {
-            "extractor": "TF-IDF of the titles' character 3-5-grams, truncated SVD",
+            "extractor": "TF-IDF of the titles' character 3-5-grams, truncated SVD"
+            if settings["text_encoder"] == "tfidf"
+            else settings["text_encoder"],
             "width": settings["text_width"],
             "seed": settings["split_seed"],
         },
