@@ -81,7 +81,6 @@ def arrange(
 
     Raises:
         InputError: the records cannot share a column.
-        ValueError: two cells of a data set evaluated different users.
     """
     expected = {(str(d), str(b), str(m), int(s)) for d, b, m, s in cells}
     kept = [record for record in records if cell_key(record.cell) in expected]

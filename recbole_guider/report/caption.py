@@ -14,8 +14,10 @@ _MASKS = {
     "mmrec": "only training items are masked at test, as in the multi-modal papers",
     "recbole": "training and validation items are masked at test",
 }
-_PACKAGES = {"recbole_guider": "recbole_guider", "recbole": "RecBole", "torch": "torch",
-             "numpy": "numpy", "python": "Python"}  # fmt: skip
+# "results" counts the changes of the code after which the same properties give other numbers.
+_PACKAGES = {"recbole_guider": "recbole_guider", "results": "results version",
+             "recbole": "RecBole", "torch": "torch", "numpy": "numpy",
+             "python": "Python"}  # fmt: skip
 
 
 def verdicts(board: Board, level: float) -> list[str]:
@@ -44,6 +46,7 @@ def legend(board: Board, level: float) -> str:
     if board.comparison.vs_best:
         metrics = sorted({r.valid_metric for r in board.comparison.results.values()})
         text += (
+            "Comparisons average both sides over the seeds that both have finished. "
             "**\\*** / **†**: significantly better / worse than the best baseline of the same "
             f"backbone, whichever of {_shown(board)} has the highest validation "
             f"{' or '.join(metrics)}. Two-sided paired t test over users, p < {level:g} after "
@@ -104,12 +107,48 @@ def missing(board: Board) -> list[str]:
                 lines.append(f"- {backbone} on {dataset}: not run ({_count(board, block)})")
                 continue
             lines += [_missing_line(board, key) for key in block if _absent(board, key)]
+    lines += _fewer_seeds(board)
     absent = {key.method for key in board.asked if not board.finished(key)}
     if lines and absent.intersection(board.baselines) and board.comparison.vs_best:
         lines.append(
             "\nWhere a baseline is missing, the comparison is with the best of those present."
         )
     return lines
+
+
+def _fewer_seeds(board: Board) -> list[str]:
+    """Returns one line for each set of comparisons made over fewer seeds than asked for."""
+    compared = board.comparison
+    fewer: dict[tuple[str, str, tuple[int, ...]], list[str]] = {}
+    made = [
+        (key, against.method, against.seeds)
+        for family in (compared.vs_best, compared.vs_base)
+        for (key, metric), against in family.items()
+        if metric == board.metrics[0]
+    ]
+    for key, other, seeds in (*made, *((key, other, ()) for key, other in compared.apart)):
+        if len(seeds) < len(board.asked[key]):
+            pairs = fewer.setdefault((key.dataset, key.backbone, seeds), [])
+            pairs.append(f"{key.method} with {other}")
+    lines = []
+    for (dataset, backbone, seeds), pairs in fewer.items():
+        how = f"compared over {_named(seeds)} only" if seeds else "no common seed, not compared"
+        lines.append(f"- {backbone} on {dataset}, {how}: {', '.join(dict.fromkeys(pairs))}")
+    for (dataset, backbone), best in compared.best_baseline.items():
+        if len(best.seeds) < len(board.asked[ResultKey(dataset, backbone, best.method)]):
+            lines.append(
+                f"- {backbone} on {dataset}: best baseline chosen over {_named(best.seeds)}"
+            )
+        if best.left_out:
+            lines.append(
+                f"- {backbone} on {dataset}: {', '.join(best.left_out)} left out of the choice of "
+                "the best baseline, for want of a seed in common with the others"
+            )
+    return lines
+
+
+def _named(seeds: Sequence[int]) -> str:
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
 
 
 def _absent(board: Board, key: ResultKey) -> list[int]:
@@ -146,7 +185,7 @@ def _missing_line(board: Board, key: ResultKey) -> str:
 
 
 def provenance(board: Board) -> list[str]:
-    """Returns lines on data, protocol, seeds' spread, statistics and software."""
+    """Returns lines on data, protocol, seeds' spread and software."""
     if not board.records:
         return []
     lines = [_data_line(board, dataset) for dataset in board.datasets]
@@ -199,7 +238,6 @@ def _versions(board: Board) -> str:
     for record in board.records:
         for package, version in record.versions.items():
             found.setdefault(package, set()).add(str(version))
-    found.pop("results", None)  # the records' own format
     order = [name for name in _PACKAGES if name in found]
     order += sorted(set(found).difference(order))
     return ", ".join(

@@ -18,6 +18,7 @@ _RESULT = [
 ]  # fmt: skip
 _AGAINST = [
     "difference", "relative_gain", "low", "high", "t", "p", "p_holm", "wins", "ties", "losses",
+    "seeds",
 ]  # fmt: skip
 
 
@@ -26,7 +27,8 @@ def render_csv(board: Board) -> str:
 
     ``vs_best_*`` compares with the column ``best_baseline``, ``vs_base_*`` with the bare backbone:
     difference of the means, relative gain (a fraction), 95 % bootstrap interval of the difference,
-    t and p of the paired t test, p after Holm's correction, users won, tied and lost.
+    t and p of the paired t test, p after Holm's correction, users won, tied and lost, and the
+    seeds that both sides have finished, over which both are averaged.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -45,12 +47,13 @@ def _rows(board: Board) -> Iterator[list[str]]:
         ]
         protocol = protocols[0] if protocols else ""
         for key in board.keys(dataset):
+            best = compared.best_baseline.get((dataset, key.backbone))
             for metric in board.metrics:
                 place = (key, metric)
                 yield [
                     dataset, protocol, key.backbone, key.method, metric,
                     *_result(board, key, metric),
-                    compared.best_baseline.get((dataset, key.backbone), ""),
+                    best.method if best else "",
                     *_against(compared.vs_best.get(place)),
                     *_against(compared.vs_base.get(place)),
                 ]  # fmt: skip
@@ -67,7 +70,7 @@ def _result(board: Board, key: ResultKey, metric: str) -> list[str]:
         str(len(result.seeds)),
         str(asked),
         " ".join(map(str, result.seeds)),
-        str(len(result.per_user[metric])),
+        str(len(result.users_of[metric][result.seeds[0]])),
         result.valid_metric,
         _number(result.valid),
     ]
@@ -80,7 +83,8 @@ def _against(against: Against | None) -> list[str]:
     numbers = [paired.difference, paired.relative_gain, *paired.interval, paired.statistic]
     numbers += [paired.p_value, against.p_holm]
     counts = [paired.wins, paired.ties, paired.losses]
-    return [_number(number) for number in numbers] + [str(count) for count in counts]
+    texts = [_number(number) for number in numbers] + [str(count) for count in counts]
+    return [*texts, " ".join(map(str, against.seeds))]
 
 
 def _number(value: float) -> str:

@@ -90,7 +90,8 @@ class Result:
         seeds: the seeds that finished, ascending.
         valid_metric: the metric that chose the epoch, for example ``Recall@20``.
         valid: its mean over seeds on validation.
-        per_user: metric -> mean over seeds for each user, [n_users], users in token order.
+        valid_of: seed -> value on validation.
+        users_of: metric -> seed -> value of each user, [n_users], users in token order.
         mean: metric -> mean over users.
         spread: metric -> standard deviation over seeds of that mean; nan for a single seed.
     """
@@ -100,9 +101,18 @@ class Result:
     seeds: tuple[int, ...]
     valid_metric: str
     valid: float
-    per_user: Mapping[str, FloatArray] = field(repr=False)
+    valid_of: Mapping[int, float]
+    users_of: Mapping[str, Mapping[int, FloatArray]] = field(repr=False)
     mean: Mapping[str, float]
     spread: Mapping[str, float]
+
+    def per_user(self, metric: str, seeds: Sequence[int]) -> FloatArray:
+        """Returns the mean over some of the seeds that finished for each user, [n_users]."""
+        return _mean([self.users_of[metric][seed] for seed in seeds])
+
+    def valid_over(self, seeds: Sequence[int]) -> float:
+        """Returns the mean on validation over some of the seeds that finished."""
+        return float(np.mean([self.valid_of[seed] for seed in seeds]))
 
 
 def average_over_seeds(
@@ -112,8 +122,8 @@ def average_over_seeds(
 
     Raises:
         InputError: a data set's records differ in protocol, data or validation metric, lack a
-            metric, or hold one cell twice: such numbers cannot share a column.
-        ValueError: two cells of a data set evaluated different users.
+            metric, hold one cell twice or evaluated different users: such numbers cannot share a
+            column.
     """
     ordered = sorted(records, key=lambda record: cell_key(record.cell))
     _refuse_mixtures(ordered)
@@ -168,8 +178,9 @@ def _result(
     users: _Users,
 ) -> Result:
     """Averages the records of one method over seeds, users aligned by token."""
-    sums: dict[str, FloatArray] = {}
-    means: dict[str, list[float]] = {metric: [] for metric in metrics}
+    users_of: dict[str, dict[int, FloatArray]] = {metric: {} for metric in metrics}
+    valid_of: dict[int, float] = {}
+    valid_metric = str(group[0].config["valid_metric"])
     for record in group:
         order = _alignment(record, users)
         values = record.per_user
@@ -181,24 +192,36 @@ def _result(
                     mend="Name metrics that were computed, or run with the metrics wanted.",
                 )
             one = np.asarray(values[metric.lower()], dtype=np.float64)
-            one = one if order is None else one[order]
-            sums[metric] = sums[metric] + one if metric in sums else one
-            means[metric].append(float(one.mean()))
-    per_user = {metric: total / len(group) for metric, total in sums.items()}
-    valid_metric = str(group[0].config["valid_metric"])
+            users_of[metric][int(record.cell.seed)] = one if order is None else one[order]
+        valid_of[int(record.cell.seed)] = record.valid[valid_metric.lower()]
     return Result(
         key=key,
         protocol=group[0].protocol,
-        seeds=tuple(int(record.cell.seed) for record in group),
+        seeds=tuple(valid_of),
         valid_metric=valid_metric,
-        valid=float(np.mean([record.valid[valid_metric.lower()] for record in group])),
-        per_user=per_user,
-        mean={metric: float(values.mean()) for metric, values in per_user.items()},
-        spread={
-            metric: float(np.std(one, ddof=1)) if len(one) > 1 else float("nan")
-            for metric, one in means.items()
+        valid=float(np.mean(list(valid_of.values()))),
+        valid_of=valid_of,
+        users_of=users_of,
+        mean={
+            metric: float(_mean(list(values.values())).mean())
+            for metric, values in users_of.items()
         },
+        spread={metric: _spread(list(values.values())) for metric, values in users_of.items()},
     )
+
+
+def _mean(values: Sequence[FloatArray]) -> FloatArray:
+    """Returns the mean of one or more arrays, summed in their order."""
+    total = values[0]
+    for one in values[1:]:
+        total = total + one
+    return total / len(values)
+
+
+def _spread(values: Sequence[FloatArray]) -> float:
+    """Returns the standard deviation of the arrays' means; nan for a single one."""
+    means = [float(one.mean()) for one in values]
+    return float(np.std(means, ddof=1)) if len(means) > 1 else float("nan")
 
 
 def _alignment(record: Record, users: _Users) -> Optional[NDArray[np.int64]]:  # noqa: UP045
@@ -212,8 +235,11 @@ def _alignment(record: Record, users: _Users) -> Optional[NDArray[np.int64]]:  #
         return None
     order: NDArray[np.int64] = np.argsort(tokens, kind="stable")
     if not np.array_equal(tokens[order], expected):
-        raise ValueError(
+        raise InputError(
             f"{describe(cell)} evaluated {len(tokens)} users, {reference} {len(expected)}, and "
-            "they are not the same: their values cannot be paired"
+            "they are not the same: their values cannot be paired",
+            where=cell[0],
+            mend="Fix the split, so that every seed tests the same users: a ready split, or one "
+            "seed for it.",
         )
     return order

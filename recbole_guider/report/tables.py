@@ -48,7 +48,6 @@ def render(
 
     Raises:
         InputError: the records cannot share a column, or the folder cannot be written.
-        ValueError: two cells of a data set evaluated different users.
     """
     board = arrange(grid, cells, records, failures)
     texts = {
@@ -137,14 +136,10 @@ def _gains(board: Board) -> list[str]:
         for key in board.keys(dataset):
             if (key, board.metrics[0]) not in compared.vs_best:
                 continue
-            rival = ResultKey(dataset, key.backbone, compared.best_baseline[dataset, key.backbone])
-            rival_result = compared.results[rival]
+            best = compared.best_baseline[dataset, key.backbone]
             rows.append(
-                [f"{key.backbone} + {key.method}", f"{rival.method} ({rival_result.valid:.4f})"]
-                + [
-                    _gain(compared.vs_best[key, metric], rival_result.mean[metric])
-                    for metric in board.metrics
-                ]
+                [f"{key.backbone} + {key.method}", f"{best.method} ({best.valid:.4f})"]
+                + [_gain(compared.vs_best[key, metric]) for metric in board.metrics]
             )
         if rows:
             valid = next(
@@ -153,15 +148,16 @@ def _gains(board: Board) -> list[str]:
             headers = [dataset, f"best baseline<br>(validation {valid})", *board.metrics]
             blocks.append(_table(headers, rows))
     blocks.append(
-        "Relative gain and its 95 % bootstrap interval over users, in % of the baseline's mean; p "
+        "Difference of the means over the seeds that both have finished, and its 95 % bootstrap "
+        "interval over users, both relative to the baseline's mean, which is taken as fixed; p "
         "after Holm's correction; users won / tied / lost. The best baseline is chosen on "
         "validation and need not be the one with the highest test value."
     )
     return blocks
 
 
-def _gain(against: Against, baseline: float) -> str:
-    paired = against.paired
+def _gain(against: Against) -> str:
+    paired, baseline = against.paired, against.level
     if baseline > 0:
         low, high = (_percent(bound / baseline) for bound in paired.interval)
         gain = f"{_percent(paired.relative_gain)} %{_MARKS[against.sign(SIGNIFICANCE)]}"

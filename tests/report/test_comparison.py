@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from recbole_guider.report.comparison import Against, compare_records
+from recbole_guider.report.comparison import Against, Best, compare_records
 from recbole_guider.report.results import ResultKey
 from recbole_guider.report.statistics import compare_paired, holm
 
@@ -20,7 +20,7 @@ def test_the_best_baseline_is_chosen_on_validation_even_when_test_disagrees(make
         make_record((*key("GUIDER"), 1), lift=0.05, valid=0.1),
     ]
     compared = compare_records(records, ["Recall@20"], BASELINES)
-    assert compared.best_baseline == {("ml-100k", "BM3"): "Base"}
+    assert compared.best_baseline == {("ml-100k", "BM3"): Best("Base", 0.25, (1,), ())}
     against = compared.vs_best[key("GUIDER"), "Recall@20"]
     assert against.method == "Base"
     assert against.paired.difference == pytest.approx(0.05, abs=0.01)
@@ -35,7 +35,7 @@ def test_the_validation_value_is_the_mean_over_seeds_and_ties_follow_the_list(ma
     records += [make_record((*key("T-CE"), seed), valid=0.25) for seed in (1, 2)]
     for baselines in (BASELINES, ("T-CE", "WBPR", "Base")):
         best = compare_records(records, ["Recall@20"], baselines).best_baseline
-        assert best["ml-100k", "BM3"] == next(name for name in baselines if name != "Base")
+        assert best["ml-100k", "BM3"].method == next(name for name in baselines if name != "Base")
 
 
 def test_who_is_compared_with_whom(make_record) -> None:
@@ -80,8 +80,41 @@ def test_the_numbers_are_those_of_the_paired_comparison(make_record) -> None:
     expected = compare_paired(records[1].per_user["recall@5"], records[0].per_user["recall@5"])
     assert compared.vs_best[key("GUIDER"), "Recall@5"].paired == expected
     assert compared.vs_base[key("GUIDER"), "Recall@5"] == Against(
-        "Base", expected, expected.p_value
+        "Base", expected, expected.p_value, (1,), records[0].per_user["recall@5"].mean()
     )
+
+
+def test_a_comparison_uses_the_seeds_that_both_sides_have_finished(make_record) -> None:
+    # Seed 1 is lucky for everyone; only the baseline lacks it.
+    records = [make_record((*key("Base"), 2)), make_record((*key("Base"), 4))]
+    records += [make_record((*key("GUIDER"), seed), lift=0.2 * (seed == 1)) for seed in (1, 2, 3)]
+    compared = compare_records(records, ["Recall@5"], ["Base"])
+    expected = compare_paired(records[3].per_user["recall@5"], records[0].per_user["recall@5"])
+    for against in (*compared.vs_best.values(), *compared.vs_base.values()):
+        assert against.paired == expected
+        assert against.seeds == (2,)
+        assert against.level == records[0].per_user["recall@5"].mean()
+    assert compared.results[key("GUIDER")].seeds == (1, 2, 3)
+    assert compared.results[key("GUIDER")].mean["Recall@5"] == pytest.approx(
+        sum(record.per_user["recall@5"].mean() for record in records[2:]) / 3
+    )
+
+
+def test_without_a_common_seed_there_is_no_comparison(make_record) -> None:
+    records = [make_record((*key("Base"), 1)), make_record((*key("GUIDER"), 2), lift=0.2)]
+    records += [make_record((*key(name, "VBPR"), 1)) for name in ("Base", "GUIDER")]
+    compared = compare_records(records, ["Recall@5"], BASELINES)
+    assert {place for place, _ in compared.vs_best} == {key("GUIDER", "VBPR")}
+    assert {place for place, _ in compared.vs_base} == {key("GUIDER", "VBPR")}
+    assert compared.apart == ((key("GUIDER"), "Base"),)
+
+
+def test_the_best_baseline_is_chosen_over_the_seeds_that_all_of_them_share(make_record) -> None:
+    valid = {("Base", 1): 0.9, ("Base", 2): 0.2, ("WBPR", 2): 0.3, ("WBPR", 3): 0.3,
+             ("T-CE", 4): 0.8}  # fmt: skip
+    records = [make_record((*key(name), seed), valid=v) for (name, seed), v in valid.items()]
+    compared = compare_records(records, ["Recall@5"], BASELINES)
+    assert compared.best_baseline["ml-100k", "BM3"] == Best("WBPR", 0.3, (2,), ("T-CE",))
 
 
 def test_swapped_methods_flip_the_sign(make_record) -> None:
@@ -107,4 +140,5 @@ def test_swapped_methods_flip_the_sign(make_record) -> None:
 def test_a_mark_needs_the_adjusted_p_value(ours: float, p_holm: float | None, sign: int) -> None:
     paired = compare_paired([ours, ours], [0.3, 0.3])
     assert paired.p_value == 0.0
-    assert Against("Base", paired, float("nan") if p_holm is None else p_holm).sign(0.05) == sign
+    adjusted = float("nan") if p_holm is None else p_holm
+    assert Against("Base", paired, adjusted, (1,), 0.3).sign(0.05) == sign

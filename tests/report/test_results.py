@@ -18,7 +18,12 @@ def test_users_are_averaged_over_the_seeds_that_finished(make_record) -> None:
     result = average_over_seeds(records, ["Recall@20", "NDCG@5"])[KEY]
     stacked = np.stack([record.per_user["recall@20"] for record in records])
     assert result.seeds == (2022, 2023, 2024)
-    assert result.per_user["Recall@20"] == pytest.approx(stacked.mean(axis=0), abs=1e-15)
+    whole = result.per_user("Recall@20", result.seeds)
+    assert whole == pytest.approx(stacked.mean(axis=0), abs=1e-15)
+    some = result.per_user("Recall@20", [2022, 2024])
+    assert some == pytest.approx(stacked[:2].mean(axis=0), abs=1e-15)
+    assert result.valid_over([2022, 2024]) == pytest.approx(0.2023)
+    assert result.valid_over([2022]) == 0.2022
     assert result.mean["Recall@20"] == pytest.approx(stacked.mean(), abs=1e-15)
     assert result.spread["Recall@20"] == pytest.approx(stacked.mean(axis=1).std(ddof=1), abs=1e-15)
     assert result.valid == pytest.approx(0.2023)
@@ -38,14 +43,16 @@ def test_users_are_aligned_by_token(make_record) -> None:
     )
     plain = average_over_seeds([first, second], ["Recall@5"])[KEY]
     aligned = average_over_seeds([first, shuffled], ["Recall@5"])[KEY]
-    assert np.array_equal(plain.per_user["Recall@5"], aligned.per_user["Recall@5"])
+    for seed in plain.seeds:
+        assert np.array_equal(plain.users_of["Recall@5"][seed], aligned.users_of["Recall@5"][seed])
 
 
 def test_other_users_are_refused_with_both_cells_named(make_record) -> None:
     first, second = make_record(CELL), make_record((*CELL[:3], 2023))
     tokens = second.users.copy()
     tokens[0] = "someone"
-    with pytest.raises(ValueError, match=r"seed 2023 evaluated 200 users, .*seed 2022 200"):
+    match = r"^ml-100k: .*seed 2023 evaluated 200 users, .*seed 2022 200.* Fix the split"
+    with pytest.raises(InputError, match=match):
         average_over_seeds([first, dataclasses.replace(second, users=tokens)], ["Recall@5"])
 
 
@@ -82,5 +89,7 @@ def test_the_order_of_the_records_does_not_matter(make_record) -> None:
     records = [make_record((*CELL[:3], seed)) for seed in range(6)]
     shuffled = random.Random(4).sample(records, len(records))
     one, other = (average_over_seeds(some, ["NDCG@20"])[KEY] for some in (records, shuffled))
-    assert np.array_equal(one.per_user["NDCG@20"], other.per_user["NDCG@20"])
+    assert np.array_equal(
+        one.per_user("NDCG@20", one.seeds), other.per_user("NDCG@20", other.seeds)
+    )
     assert one.mean == other.mean

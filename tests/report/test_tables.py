@@ -6,6 +6,7 @@ import locale
 import random
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,52 @@ def test_holes_are_holes_with_their_reason(tmp_path, grid, cells, records) -> No
     assert (hole["mean"], hole["seeds_finished"], hole["seeds_asked"]) == ("", "0", "2")
 
 
+def test_missing_says_which_comparisons_used_fewer_seeds(tmp_path, grid, cells, records) -> None:
+    gone = {
+        ("ml-100k", "BM3", "GUIDER", 2023),
+        ("ml-100k", "LightGCN", "T-CE", 2022),
+        ("ml-100k", "LightGCN", "GUIDER", 2022),
+        ("ml-100k", "LightGCN", "GUIDER", 2023),
+    }
+    kept = [record for record in records if tuple(record.cell) not in gone]
+    markdown, numbers = read(render(grid, cells, kept, {}, tmp_path))
+    assert (
+        "- BM3 on ml-100k, compared over seed 2022 only: GUIDER with T-CE, GUIDER with Base\n"
+        in markdown
+    )
+    assert "- LightGCN on ml-100k, compared over seed 2023 only: T-CE with Base\n" in markdown
+    assert "- LightGCN on ml-100k: best baseline chosen over seed 2023\n" in markdown
+    seeds = {(r["backbone"], r["method"]): r["vs_best_seeds"] for r in numbers}
+    assert (seeds["BM3", "GUIDER"], seeds["LightGCN", "GUIDER"]) == ("2022", "")
+
+
+def test_missing_says_which_have_no_seed_in_common(tmp_path, grid, cells, records) -> None:
+    gone = {("T-CE", 2022), ("GUIDER", 2023), ("Base", 2023), ("WBPR", 2023)}
+    kept = [record for record in records if tuple(record.cell)[2:] not in gone]
+    markdown, numbers = read(render(grid, cells, kept, {}, tmp_path))
+    assert "- BM3 on ml-100k, no common seed, not compared: T-CE with Base\n" in markdown
+    assert "- BM3 on ml-100k: T-CE left out of the choice of the best baseline" in markdown
+    assert all(r["best_baseline"] == "Base" for r in numbers)
+
+
+def test_gains_are_relative_to_the_compared_seeds(tmp_path, grid, cells, records) -> None:
+    metrics = ("recall@5", "recall@20", "ndcg@5", "ndcg@20")
+    lucky = [
+        replace(r, per_user={metric: r.per_user[metric] / 2 for metric in metrics})
+        if tuple(r.cell)[2:] == ("T-CE", 2023)
+        else r
+        for r in records
+        if tuple(r.cell) != ("ml-100k", "BM3", "GUIDER", 2023)
+    ]
+    markdown, numbers = read(render(grid, cells, lucky, {}, tmp_path))
+    row = next(r for r in numbers if (r["backbone"], r["method"]) == ("BM3", "GUIDER"))
+    theirs = next(r for r in records if tuple(r.cell) == ("ml-100k", "BM3", "T-CE", 2022))
+    low = float(row["vs_best_low"]) / theirs.per_user["recall@5"].mean()
+    gains = markdown.split("## Gain")[1]
+    line = next(line for line in gains.splitlines() if line.startswith("| BM3 + GUIDER"))
+    assert f"[{100 * low:+.1f}, " in line.split("|")[3]
+
+
 def test_nothing_finished_is_all_holes(tmp_path, grid, cells) -> None:
     more = [*cells, *(("baby", *cell[1:]) for cell in cells)]
     markdown, numbers = read(render(grid, more, [], {cells[0]: ""}, tmp_path))
@@ -165,7 +212,9 @@ def test_the_caption_says_how_the_numbers_were_made(tmp_path, grid, cells, recor
         "80,000 / 9,900 / 10,100 training / validation / test interactions (80.0 / 9.9 / 10.1 %)",
         "modalities attributes (20 values), text (64 values)",
         "protocol `mmrec` (only training items are masked",
+        "recbole_guider 0.1.0, results version 1",
         "RecBole 1.2.1, torch 2.13.0+cpu, numpy 1.26.4, Python 3.11.7; torch threads per cell: 1",
+        "95 % bootstrap interval over users, both relative to the baseline's mean, which is taken",
         "[table2.csv](table2.csv)",
     ):
         assert said in markdown
