@@ -121,7 +121,8 @@ def names_in(values: Sequence[str] | None) -> list[str]:
 
 
 def _main(given: list[str]) -> int:
-    from recbole_guider.benchmark.grid import load_grid, select
+    from recbole_guider.benchmark.grid import load_grid
+    from recbole_guider.benchmark.selection import select
 
     options, properties = read_arguments(parser(), given)
     if options.list:
@@ -161,29 +162,38 @@ def _main(given: list[str]) -> int:
 
 def _run(job: Job, leaderboard: Path) -> int:
     from recbole_guider.benchmark.estimate import say_duration
+    from recbole_guider.benchmark.executor import AllRefusedError
 
     started = time.monotonic()
     try:
         failures = job.run()
     except KeyboardInterrupt:
-        _render(job, leaderboard)
+        _show(_render(job, leaderboard))
         print("Interrupted. Finished cells are kept; the same command goes on from here.")
         return INTERRUPTED
+    except (AllRefusedError, BrokenPipeError):  # a closed pipe: nobody reads the progress
+        _render(job, leaderboard)
+        raise
     took = say_duration(time.monotonic() - started)
+    tables = _render(job, leaderboard)  # before anything is printed, which a closed pipe may end
     cells = len(job.wanted)
     print(f"{cells - len(failures)} of {cells} cells have finished; this run took {took}.")
-    _render(job, leaderboard)
+    _show(tables)
     for failure in failures.values():
         print(f"failed: {failure.cell}: {failure.reason}")
         print(f"  log: {failure.log}\n  again: {failure.command}")
     return FAILED if failures else OK
 
 
-def _render(job: Job, leaderboard: Path) -> None:
+def _render(job: Job, leaderboard: Path) -> list[Path]:
     """Writes the tables of what has finished."""
     from recbole_guider.report.tables import render
 
-    for path in render(folder=leaderboard, **job.board()):
+    return render(folder=leaderboard, **job.board())
+
+
+def _show(tables: Sequence[Path]) -> None:
+    for path in tables:
         print(f"leaderboard: {path}")
 
 

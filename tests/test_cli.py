@@ -12,6 +12,7 @@ import pytest
 from recbole_guider import cli
 from recbole_guider.__main__ import main as run_one
 from recbole_guider.benchmark.cell import CellName
+from recbole_guider.benchmark.executor import AllRefusedError
 from recbole_guider.benchmark.job import Job
 from recbole_guider.benchmark.store import Failure
 
@@ -99,12 +100,12 @@ def test_one_model_refuses_before_it_imports_anything(tmp_path, capsys):
 @pytest.fixture
 def no_cells(monkeypatch):
     """Lets the command line run everything but cells; returns what stands in for their run."""
-    outcome = {"failures": {}, "interrupted": False}
+    outcome = {"failures": {}, "error": None}
 
     def run(self):
         self.store.open()
-        if outcome["interrupted"]:
-            raise KeyboardInterrupt
+        if outcome["error"] is not None:
+            raise outcome["error"]
         return outcome["failures"]
 
     monkeypatch.setattr(Job, "run", run)
@@ -128,10 +129,40 @@ def test_failed_cells_come_with_the_command_that_repeats_them(no_cells, capsys, 
 
 
 def test_an_interrupt_says_how_to_go_on(no_cells, capsys, tmp_path):
-    no_cells["interrupted"] = True
+    no_cells["error"] = KeyboardInterrupt()
     assert cli.main(["--grid", "smoke"]) == 130
     assert "the same command goes on" in capsys.readouterr().out
     assert (tmp_path / "leaderboard" / "smoke.md").exists()  # holes are shown
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(BrokenPipeError(), 0), (AllRefusedError("row 7 holds a NaN"), 2)]
+)
+def test_tables_are_written_however_a_run_ends(no_cells, tmp_path, monkeypatch, error, code):
+    monkeypatch.setattr(cli.os, "dup2", lambda *_: None)
+    no_cells["error"] = error
+    assert cli.main(["--grid", "smoke"]) == code
+    assert (tmp_path / "leaderboard" / "smoke.md").exists()
+
+
+def test_a_closed_pipe_does_not_cost_the_tables(no_cells, tmp_path, monkeypatch):
+    def closed(*words, **_):
+        if "finished" in words[0]:
+            raise BrokenPipeError
+
+    monkeypatch.setattr("builtins.print", closed)
+    monkeypatch.setattr(cli.os, "dup2", lambda *_: None)
+    assert cli.main(["--grid", "smoke"]) == 0
+    assert (tmp_path / "leaderboard" / "smoke.md").exists()
+
+
+def test_a_part_of_a_grid_leaves_the_tables_of_the_whole(no_cells, tmp_path, capsys):
+    assert cli.main(["--grid", "smoke", "--backbones", "BM3"]) == 0
+    assert "leaderboard: leaderboard/smoke-selection.md" in capsys.readouterr().out
+    written = sorted(path.name for path in (tmp_path / "leaderboard").glob("smoke*"))
+    assert written == ["smoke-selection.csv", "smoke-selection.md"]
+    page = (tmp_path / "leaderboard" / "smoke-selection.md").read_text()
+    assert "> Only BM3 of BM3, LightGCN." in page
 
 
 def test_lists_split_at_commas_and_blanks():

@@ -37,6 +37,10 @@ _PRELOADED = ("recbole_guider.benchmark.work", "recbole_guider.quick_start")
 _POLL = 0.5  # seconds between looks at the clock and at cells that another runner holds
 
 
+class AllRefusedError(InputError):
+    """Every cell stumbled over the same input; their failures are in the store."""
+
+
 def run_cells(
     cells: Sequence[Cell],
     store: Store,
@@ -44,6 +48,7 @@ def run_cells(
     workers: int,
     repeat: Callable[[CellName], str],
     progress: Progress,
+    fresh: bool = True,
     run: Run = quick_start,
     check: Check | None = build_data,
     preload: Sequence[str] = _PRELOADED,
@@ -56,6 +61,8 @@ def run_cells(
         workers: how many processes at a time.
         repeat: returns the command that runs a cell alone again.
         progress: is told what happens.
+        fresh: whether no cell of the grid has a record yet, so that input which all cells refuse
+            is the run's error and not theirs.
         run: computes a cell's result in its process; must be importable there.
         check: is called, in a process of its own, with the first cell of each data set before
             anything runs; what it refuses ends the run. None for no check.
@@ -65,7 +72,8 @@ def run_cells(
         The cells that failed, with the reason.
 
     Raises:
-        InputError: a data set was refused, or every cell stumbled over the same input.
+        AllRefusedError: a fresh grid's cells all stumbled over the same input.
+        InputError: a data set was refused.
         KeyboardInterrupt: Ctrl-C or SIGTERM; all processes have ended and the store is whole.
     """
     if not cells:
@@ -94,8 +102,8 @@ def run_cells(
         finally:
             crew.end()
             progress.close()
-    if len(crew.refused) == len(cells) and len(set(crew.refused)) == 1:
-        raise InputError(crew.refused[0])
+    if fresh and len(crew.refused) == len(cells) and len(set(crew.refused)) == 1:
+        raise AllRefusedError(crew.refused[0])
     return failures
 
 

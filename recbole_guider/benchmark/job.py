@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Callable
@@ -10,10 +9,10 @@ from typing import Any, Callable
 from recbole_guider.benchmark.cell import Cell, CellName
 from recbole_guider.benchmark.estimate import Estimates, say_duration
 from recbole_guider.benchmark.executor import run_cells
-from recbole_guider.benchmark.grid import Selection
 from recbole_guider.benchmark.progress import Progress
 from recbole_guider.benchmark.provenance import usable_cores
 from recbole_guider.benchmark.record import Record
+from recbole_guider.benchmark.selection import Selection
 from recbole_guider.benchmark.store import Failure, Store
 from recbole_guider.benchmark.work import Run, quick_start
 from recbole_guider.data.prepare import ensure_prepared, has_interactions
@@ -81,6 +80,7 @@ class Job:
             workers=self.workers,
             repeat=self.repeat,
             progress=progress,
+            fresh=all(self._state(cell) for cell in self.selection.cells),
             run=run,
             **options,
         )
@@ -146,12 +146,8 @@ class Job:
                 records[cell.name] = record
             elif failure is not None:
                 failures[cell.name] = failure.reason
-        grid: Mapping[str, Any] = {
-            **asdict(self.selection.grid),
-            "seeds": sorted({cell.name.seed for cell in cells}),
-        }
         return {
-            "grid": grid,
+            "grid": asdict(self.selection.grid),
             "cells": [cell.name for cell in cells],
             "records": list(records.values()),
             "failures": failures,

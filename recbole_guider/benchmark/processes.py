@@ -52,10 +52,7 @@ def _environment(threads: int) -> Iterator[None]:
     The package's folder goes along, so that a checkout that is not installed is found whatever the
     working directory.
     """
-    own = {
-        name: str(threads)
-        for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    }
+    own = {name: str(threads) for name in _THREADS}
     paths = [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")]
     own["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
     before = {name: os.environ.get(name) for name in own}

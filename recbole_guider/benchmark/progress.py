@@ -55,11 +55,11 @@ class Progress:
             self.bar.update()
             self.tick(waiting, running)
             return
-        metric = str(record.config["valid_metric"]).lower()
-        self._line(
-            f"{record.cell}: {say_duration(record.seconds['total'])}, "
-            f"validation {metric} {record.valid[metric]:.4f}{self._left(waiting, running)}"
-        )
+        metric = str(record.config.get("valid_metric")).lower()
+        value = record.valid.get(metric)
+        valid = "" if value is None else f", validation {metric} {value:.4f}"
+        took = say_duration(record.seconds["total"])
+        self._line(f"{record.cell}: {took}{valid}{self._left(waiting, running)}")
 
     def failure(
         self, failure: Failure, waiting: Iterable[Cell], running: dict[Cell, float]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import io
 import multiprocessing
 import os
 import signal
@@ -14,7 +16,9 @@ import fake_grid
 import numpy as np
 import pytest
 
+from recbole_guider.benchmark.estimate import Estimates
 from recbole_guider.benchmark.executor import _Crew
+from recbole_guider.benchmark.progress import Progress
 from recbole_guider.benchmark.store import Store
 from recbole_guider.benchmark.work import BUSY, work
 from recbole_guider.errors import InputError
@@ -79,6 +83,36 @@ def test_input_that_no_cell_can_use_is_one_error(data_path, tmp_path):
     job = fake_grid.job_of(fake_grid.selection_of(data_path), tmp_path / "r")
     with pytest.raises(InputError, match=r"^tiny\.itemtext: row 7 holds a NaN\. Remove it\.$"):
         run(job, fake_grid.refused)
+
+
+def test_input_that_the_missing_cells_cannot_use_is_their_failure(data_path, tmp_path):
+    job = fake_grid.job_of(fake_grid.selection_of(data_path, ["Base", "WBPR"]), tmp_path / "r")
+    for _ in range(2):  # the second time, all cells that are left stumble
+        failures = run(job, fake_grid.partly_refused)
+        assert [name.method for name in failures] == ["WBPR"]
+        assert failures[job.wanted[1].name].reason.endswith("row 7 holds a NaN. Remove it.")
+    alone = fake_grid.job_of(job.selection, tmp_path / "r", only=str(job.wanted[1].name))
+    assert len(run(alone, fake_grid.partly_refused)) == 1
+
+
+def test_a_run_that_was_never_validated_says_so(data_path, tmp_path):
+    job = fake_grid.job_of(fake_grid.selection_of(data_path, ["Base", "WBPR"]), tmp_path / "r")
+    failures = run(job, fake_grid.never_validated)
+    for name, failure in failures.items():
+        assert failure.reason == (
+            f"{name}: eval_step 9 and epochs 3: Recall@20 was never evaluated on validation. Set "
+            "eval_step to at least 1 and at most epochs."
+        )
+    assert len(failures) == 2
+
+
+def test_progress_shows_a_record_without_a_validation_value(data_path, tmp_path):
+    job = fake_grid.job_of(fake_grid.selection_of(data_path, ["Base"]), tmp_path / "r")
+    run(job, fake_grid.result_of)
+    record = dataclasses.replace(job.store.read(job.wanted[0].key), valid={})
+    stream = io.StringIO()
+    Progress(1, 0, 1, Estimates(), stream).finished(record, [], {})
+    assert stream.getvalue() == "[1/1] tiny/BM3/Base/2022: 0 s\n"
 
 
 def test_data_that_cannot_be_used_stops_the_run_before_its_cells(data_path, tmp_path, capfd):

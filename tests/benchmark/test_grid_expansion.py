@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from recbole_guider.benchmark.cell import CellName
-from recbole_guider.benchmark.grid import load_grid, select
+from recbole_guider.benchmark.grid import load_grid
+from recbole_guider.benchmark.selection import select
 from recbole_guider.errors import InputError
 from recbole_guider.property_layers import names
 
@@ -112,6 +113,59 @@ def test_files_win_over_the_grid_and_the_command_line_over_files(write, here, tm
     )
 
 
+def test_a_part_of_the_grid_has_files_and_notes_of_its_own(write, here):
+    grid = load_grid(write(datasets="[tiny, baby]", seeds=2))
+    for chosen, note in (
+        ({"datasets": ["tiny"]}, "Only tiny of tiny, baby."),
+        ({"backbones": ["VBPR"]}, "Only VBPR of BM3, VBPR."),
+        ({"backbones": ["VBPR", "LightGCN"]}, "VBPR, LightGCN instead of BM3, VBPR."),
+        ({"methods": ["Base"]}, "Only Base of Base, GUIDER."),
+        ({"seeds": 1}, "1 seed instead of 2."),
+        ({"command_line": {**here, "seed": 7}}, "property: seed=7."),
+        ({"command_line": {**here, "epochs": 7}}, "property: epochs=7."),
+    ):
+        selection = select(grid, **{"command_line": here, **chosen})
+        assert selection.grid.name == "mine-selection"
+        assert any(one.endswith(note) for one in selection.notes)
+
+
+def test_the_whole_grid_however_asked_for_keeps_its_name(write, here, tmp_path):
+    grid = load_grid(write(seeds=2, overrides="{epochs: 2}"))
+    plain = select(grid, command_line=here)
+    assert plain.grid.name == "mine"
+    asked = select(grid, backbones=["VBPR", "BM3"], datasets=["tiny"], seeds=2, command_line=here)
+    assert (asked.grid, asked.cells, asked.notes) == (plain.grid, plain.cells, plain.notes)
+    stands_in = load_grid("table2")
+    elsewhere = select(stands_in, command_line={"data_path": str(tmp_path)})
+    assert elsewhere.grid.name == "table2"
+
+
+def test_properties_without_effect_are_no_selection_and_no_note(write, here):
+    selection = select(load_grid(write()), command_line={**here, "worker": 2, "gpu_id": "1"})
+    assert (selection.grid.name, selection.notes) == ("mine", ())
+
+
+def test_entries_of_mappings_are_merged_across_layers(write, here, tmp_path):
+    (tmp_path / "a.yaml").write_text("eval_args: {order: TO}\n")
+    grid = load_grid(write(overrides="{eval_args: {group_by: none}}"))
+    cell = select(grid, files=[str(tmp_path / "a.yaml")], command_line=here).cells[0]
+    assert cell.overrides["eval_args"] == {"group_by": "none", "order": "TO"}
+
+
+@pytest.mark.parametrize("value", [3, None, ["a"], ""])
+def test_a_data_path_is_a_path(write, value):
+    refused(lambda: select(load_grid(write()), command_line={"data_path": value}), "--data_path")
+
+
+def test_a_fallback_is_a_data_set_that_is_known_or_installed(write, here):
+    refused(
+        lambda: select(load_grid(write(fallback_dataset="ml100k")), command_line=here),
+        "fallback_dataset", "'ml100k'", "'ml-100k'",
+    )  # fmt: skip
+    grid = load_grid(write(datasets="[baby]", fallback_dataset="tiny"))
+    assert select(grid, command_line=here).grid.datasets == ("tiny",)
+
+
 def test_data_sets_that_are_absent_are_left_out_and_named(write, here):
     selection = select(load_grid(write(datasets="[baby, tiny]")), command_line=here)
     assert {cell.name.dataset for cell in selection.cells} == {"tiny"}
@@ -194,6 +248,11 @@ def test_columns_must_be_computed(write, here):
         ({"seeds": "[1]"}, "seeds"),
         ({"overrides": "[1]"}, "overrides"),
         ({"backbone": "[BM3]"}, "'backbones'"),
+        ({"baselines": "[Bass]"}, "'Base'"),
+        ({"metrics": "[Recal@20]"}, "'recall'"),
+        ({"metrics": "[Recall]"}, "cut-off"),
+        ({"fallback_dataset": "[ml-100k]"}, "fallback_dataset"),
+        ({"title": "[1]"}, "title"),
     ],
 )
 def test_a_grid_file_that_cannot_be_used_says_what_and_where(write, entries, part):

@@ -1,0 +1,265 @@
+"""What of a grid is run here and now: the cells it expands to, and what a reader must know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Optional
+
+from recbole_guider.benchmark.cell import WITHOUT_EFFECT, Cell, CellName
+from recbole_guider.benchmark.grid import Grid
+from recbole_guider.data.prepare import installed, not_installed
+from recbole_guider.errors import InputError, nearest_name
+from recbole_guider.property_layers import (
+    known_keys,
+    lay_over,
+    load_properties,
+    names,
+    property_file,
+    resolve,
+)
+
+# Properties that the axes of a grid decide, and the options that choose them.
+_AXES = {"dataset": "--datasets", "model": "--backbones", "method": "--methods"}
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What of a grid is to be run, here and now.
+
+    Attributes:
+        grid: the grid with the axes that were selected; its name ends in ``-selection`` where the
+            user chose other cells than the grid's, so that the grid's own tables stay.
+        cells: the cells in the order in which they should run.
+        notes: what a reader of the leaderboard must know about the selection.
+        absent: data sets of the grid that are not installed -> how to get them.
+    """
+
+    grid: Grid
+    cells: tuple[Cell, ...]
+    notes: tuple[str, ...]
+    absent: Mapping[str, str]
+
+
+def select(
+    grid: Grid,
+    *,
+    datasets: Sequence[str] = (),
+    backbones: Sequence[str] = (),
+    methods: Sequence[str] = (),
+    seeds: Optional[int] = None,  # noqa: UP045
+    files: Sequence[str] = (),
+    command_line: Mapping[str, Any] | None = None,
+) -> Selection:
+    """Expands a grid, or what the user selected of it, to cells.
+
+    The order is data set, backbone, seed, method: a run that stops early leaves one backbone after
+    the other compared across all methods on the same seeds, rather than many methods of which none
+    can be compared with another.
+
+    Args:
+        grid: the grid.
+        datasets: data sets to run instead of the grid's; the same holds for the next two. A name
+            that the suite knows need not be one of the grid's.
+        backbones: backbones.
+        methods: methods.
+        seeds: how many seeds, instead of the grid's number.
+        files: YAML files of properties; they win over the grid's overrides.
+        command_line: properties that win over everything.
+
+    Raises:
+        InputError: an unknown name or property, or a data set asked for by name is not installed.
+    """
+    overrides, sources = _layered(grid, files, command_line or {})
+    chosen_backbones = _chosen("model", backbones, grid.backbones)
+    chosen_methods = _chosen("method", methods, grid.methods)
+    data_path = Path(
+        overrides.get("data_path")
+        or resolve(chosen_backbones[0], chosen_methods[0], grid.datasets[0])["data_path"]
+    )
+    asked = _ordered(datasets, grid.datasets)
+    chosen_datasets, absent, notes = _present(grid, asked, data_path)
+    count = grid.seeds if seeds is None else seeds
+    known = {
+        (d, b, m): known_keys(b, m, d)
+        for d in chosen_datasets
+        for b in chosen_backbones
+        for m in chosen_methods
+    }
+    every = frozenset().union(*known.values())
+    for key, where in sources.items():
+        if key not in every:
+            hint = nearest_name(key, every)
+            raise InputError("no cell of this grid knows the property", where=where, mend=hint)
+    start = overrides.pop("seed", None)
+    cells = []
+    for dataset in chosen_datasets:
+        for backbone in chosen_backbones:
+            first = _first_seed(start, resolve(backbone, chosen_methods[0], dataset))
+            for seed in range(first, first + count):
+                for method in chosen_methods:
+                    own = known[dataset, backbone, method]
+                    applied = {key: value for key, value in overrides.items() if key in own}
+                    cells.append(Cell(CellName(dataset, backbone, method, seed), applied))
+    narrowed = [
+        *_narrowed(asked or grid.datasets, grid.datasets),
+        *_narrowed(chosen_backbones, grid.backbones),
+        *_narrowed(chosen_methods, grid.methods),
+        *([] if count == grid.seeds else [f"{_seeds(count)} instead of {grid.seeds}."]),
+    ]
+    notes += narrowed
+    for cell in cells:  # what cannot be meant is refused before anything runs
+        _require_metrics(grid, cell.properties)
+    shown = {key: value for key, value in overrides.items() if key not in WITHOUT_EFFECT}
+    if start is not None:
+        shown["seed"] = start
+    if shown:
+        listed = ", ".join(f"{key}={value}" for key, value in sorted(shown.items()))
+        notes.append(f"Set for every cell that knows the property: {listed}.")
+    from_user = {key for key, where in sources.items() if not where.startswith(_origin(grid))}
+    selected = replace(
+        grid,
+        name=f"{grid.name}-selection" if narrowed or from_user - WITHOUT_EFFECT else grid.name,
+        datasets=chosen_datasets,
+        backbones=chosen_backbones,
+        methods=chosen_methods,
+        seeds=count,
+    )
+    return Selection(selected, tuple(cells), tuple(notes), absent)
+
+
+def _layered(
+    grid: Grid, files: Sequence[str], command_line: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Returns the overrides in their order of precedence, and where each was last set."""
+    overrides: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    layers: list[tuple[str, Mapping[str, Any]]] = [(_origin(grid), grid.overrides)]
+    layers += [(f"{path}: ", load_properties(path)) for path in files]
+    for where, layer in [*layers, ("--", command_line)]:
+        lay_over(overrides, layer)
+        sources.update({key: f"{where}{key}" for key in layer})
+    for key, option in _AXES.items():
+        if key in overrides:
+            raise InputError(
+                "is an axis of the grid and no property of its cells",
+                where=sources[key],
+                mend=f"Use {option} {overrides[key]}.",
+            )
+    data_path = overrides.get("data_path", "dataset/")
+    if not isinstance(data_path, str) or not data_path:
+        raise InputError(
+            f"is {data_path!r}, expected the path of a folder",
+            where=sources["data_path"],
+            mend="Write for example --data_path=dataset/.",
+        )
+    return overrides, sources
+
+
+def _origin(grid: Grid) -> str:
+    return f"grid {grid.name}: "
+
+
+def _chosen(kind: str, asked: Sequence[str], axis: tuple[str, ...]) -> tuple[str, ...]:
+    chosen = _ordered(asked, axis) or axis
+    for name in chosen:
+        property_file(kind, name)  # raises for a name that the suite does not know
+    return chosen
+
+
+def _ordered(asked: Sequence[str], axis: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns the names asked for once each; the whole axis in its own order."""
+    return axis if set(asked) == set(axis) else tuple(dict.fromkeys(asked))
+
+
+def _narrowed(chosen: tuple[str, ...], axis: tuple[str, ...]) -> list[str]:
+    """Returns what a reader must know if an axis is not the grid's."""
+    if chosen == axis:
+        return []
+    named, whole = ", ".join(chosen), ", ".join(axis)
+    if set(chosen) < set(axis):
+        return [f"Only {named} of {whole}."]
+    return [f"{named} instead of {whole}."]
+
+
+def _seeds(count: int) -> str:
+    return f"{count} seed{'s' if count > 1 else ''}"
+
+
+def _present(
+    grid: Grid, asked: tuple[str, ...], data_path: Path
+) -> tuple[tuple[str, ...], dict[str, str], list[str]]:
+    """Returns data sets to run, those of the grid that are absent, and notes for the reader."""
+    here = {*installed(data_path), *_brought()}
+    fallback = grid.fallback_dataset
+    if fallback is not None:
+        known = {*here, *names("dataset")}
+        if fallback not in known:
+            raise InputError(
+                f"fallback_dataset names the unknown data set '{fallback}'",
+                where=f"grid {grid.name}",
+                mend=nearest_name(fallback, known),
+            )
+    absent = {
+        name: not_installed(name, data_path / name)
+        for name in (asked or grid.datasets)
+        if name not in here
+    }
+    if asked and absent:
+        raise next(iter(absent.values()))
+    present = tuple(name for name in (asked or grid.datasets) if name not in absent)
+    notes = []
+    if absent:
+        unknown = [error for name, error in absent.items() if name not in names("dataset")]
+        if unknown:
+            raise unknown[0]
+        listed = ", ".join(absent)
+        if present:
+            notes.append(f"Not installed and therefore left out: {listed}.")
+        elif fallback is not None:
+            present = (fallback,)
+            notes.append(
+                f"None of this grid's data sets ({listed}) is installed; {fallback} stands in."
+            )
+        else:
+            raise next(iter(absent.values()))
+    advice = {name: _how_to_get(name) for name in absent}
+    return present, advice, notes
+
+
+def _how_to_get(dataset: str) -> str:
+    """Returns the advice of a data set's property file; nothing for one that the suite brings."""
+    return str(load_properties(property_file("dataset", dataset)).get("how_to_get") or "")
+
+
+def _brought() -> list[str]:
+    """Returns the data sets that are made on first use."""
+    return [name for name in names("dataset") if not _how_to_get(name)]
+
+
+def _require_metrics(grid: Grid, properties: Mapping[str, Any]) -> None:
+    metrics, cutoffs = (_as_list(properties[key]) for key in ("metrics", "topk"))
+    computed = {f"{metric}@{cutoff}".lower() for metric in metrics for cutoff in cutoffs}
+    for metric in grid.metrics:
+        if metric.lower() not in computed:
+            raise InputError(
+                f"shows {metric}, but its cells compute {', '.join(sorted(computed))} only",
+                where=f"grid {grid.name}",
+                mend="Set metrics and topk to cover it.",
+            )
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _first_seed(given: Any, properties: Mapping[str, Any]) -> int:
+    first = properties["seed"] if given is None else given
+    if isinstance(first, bool) or not isinstance(first, int):
+        raise InputError(
+            f"expected a whole number, found {first!r}",
+            where="seed",
+            mend="Write for example --seed=2022; --seeds says how many.",
+        )
+    return first
