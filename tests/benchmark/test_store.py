@@ -36,7 +36,12 @@ def make_result(value: float = 0.25):
             "users": np.array(["b", "a", "é"]),
             "recall@20": np.array([0.0, value, 1 / 3]),
         },
-        "config": {"protocol": "mmrec", "torch_threads": 1, "epochs": 40},
+        "config": {
+            "protocol": "mmrec",
+            "torch_threads": 1,
+            "epochs": 40,
+            "valid_metric": "Recall@20",
+        },  # fmt: skip
         "data": {"hash": "x", "users": 3},
         "epochs": 3,
         "best_epoch": 1,
