@@ -41,7 +41,7 @@ def make_result(value: float = 0.25):
             "torch_threads": 1,
             "epochs": 40,
             "valid_metric": "Recall@20",
-        },  # fmt: skip
+        },
         "data": {"hash": "x", "users": 3},
         "epochs": 3,
         "best_epoch": 1,
