@@ -23,9 +23,9 @@ from recbole_guider.benchmark.cell import Cell, CellName
 from recbole_guider.benchmark.lock import hold
 from recbole_guider.benchmark.record import DamagedError, Record, content_of, record_from
 from recbole_guider.errors import InputError
+from recbole_guider.replacing import TEMPORARY, replacing
 
 _log = logging.getLogger(__name__)
-_TEMPORARY = ".tmp"
 
 
 class StoreError(InputError):
@@ -72,11 +72,11 @@ class Store:
         with _told(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             (self.folder / "logs").mkdir(exist_ok=True)
-            handle, probe = tempfile.mkstemp(_TEMPORARY, ".probe.", self.folder)
+            handle, probe = tempfile.mkstemp(TEMPORARY, ".probe.", self.folder)
             with os.fdopen(handle, "wb") as stream:
                 stream.write(b"probe")
             Path(probe).unlink(missing_ok=True)  # another runner may have taken it for a leftover
-        for leftover in self.folder.glob(f".*{_TEMPORARY}"):
+        for leftover in self.folder.glob(f".*{TEMPORARY}"):
             with self.lock(leftover.name[1:].split(".")[0]) as free, contextlib.suppress(OSError):
                 if free:  # nobody is writing this cell
                     leftover.unlink()
@@ -210,23 +210,5 @@ def _told(folder: Path) -> Iterator[None]:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """Puts a whole file in place: temporary file, flush to the disk, rename, flush the folder."""
-    key = path.name.split(".")[0]
-    handle, temporary = tempfile.mkstemp(prefix=f".{key}.", suffix=_TEMPORARY, dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(temporary, 0o644)  # mkstemp's 0600 would shut other users of the folder out
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-    with contextlib.suppress(OSError):  # not every file system lets a folder be flushed
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+    with replacing(path) as stream:
+        stream.write(content)

@@ -5,13 +5,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from recbole_guider.errors import InputError
+from recbole_guider.replacing import replacing
 
 _BLOCK = 1 << 20
 _MADE = (".npy", ".tokens", ".manifest.json")  # what the suite itself puts beside atomic files
@@ -59,27 +57,6 @@ def file_hash(path: Path) -> str:
         for block in iter(lambda: stream.read(_BLOCK), b""):
             digest.update(block)
     return digest.hexdigest()
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """Opens a temporary file beside ``path`` that takes its place when the block ends well.
-
-    Readers see the old file or the whole new one, also while two processes write at once.
-
-    Raises:
-        OSError: the folder cannot be written.
-    """
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w+b") as stream:
-            yield stream
-        os.chmod(temporary, 0o644)  # mkstemp's 0600 would shut other users of the folder out
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
 
 
 def _file_hashes(files: list[Path], cache: Path) -> list[str]:

@@ -14,9 +14,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from recbole_guider.data.fingerprint import file_hash, replacing
+from recbole_guider.data.fingerprint import file_hash
 from recbole_guider.data.modality_file import count_rows, read_rows
 from recbole_guider.errors import InputError, nearest_name, one_of
+from recbole_guider.replacing import replacing
 
 MISSING_POLICIES = ("zero", "mean", "error")
 UNKNOWN_POLICIES = ("error", "ignore")

@@ -6,8 +6,6 @@ dates, the order of the records, the locale) reaches the files.
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from typing import Any
 from tabulate import tabulate
 
 from recbole_guider.errors import InputError
+from recbole_guider.replacing import replacing
 from recbole_guider.report import caption
 from recbole_guider.report.board import Board, arrange
 from recbole_guider.report.comparison import BARE, Against
@@ -186,18 +185,12 @@ def _table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _write(path: Path, text: str) -> Path:
-    """Writes a file whole or not at all: a temporary file beside it, then a rename."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Writes a file whole or not at all, and makes its folder."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb") as file:
-            file.write(text.encode("utf-8"))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with replacing(path) as stream:
+            stream.write(text.encode("utf-8"))
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
         raise InputError(
             f"cannot be written ({error.strerror})",
             where=path,

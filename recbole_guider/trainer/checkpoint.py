@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import zipfile
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 
 from recbole_guider.errors import InputError
+from recbole_guider.replacing import replacing
 
 FORMAT = 1
 
@@ -50,11 +50,9 @@ def restore_random_state(state: dict[str, Any]) -> None:
 
 
 def save(path: str | Path, state: dict[str, Any]) -> None:
-    """Writes a checkpoint: to a temporary file beside it, then renamed, so none is ever torn."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    torch.save({"format": FORMAT, **state}, temporary)
-    os.replace(temporary, path)
+    """Writes a checkpoint, whole or not at all."""
+    with replacing(Path(path)) as stream:
+        torch.save({"format": FORMAT, **state}, stream)
 
 
 def load(path: str | Path, device: Any) -> dict[str, Any]:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import os
+import tempfile
 
 import pytest
 
 from recbole_guider.data import fingerprint as module
-from recbole_guider.data.fingerprint import file_hash, fingerprint, replacing
+from recbole_guider.data.fingerprint import file_hash, fingerprint
 from recbole_guider.errors import InputError
+from recbole_guider.replacing import replacing
 
 
 @pytest.fixture
@@ -72,7 +74,7 @@ def test_a_read_only_folder_is_hashed_without_a_cache(folder, monkeypatch):
 
     expected = fingerprint(folder, "toy")
     (folder / ".toy.hashes.json").unlink()
-    monkeypatch.setattr(module.tempfile, "mkstemp", refuse)
+    monkeypatch.setattr(tempfile, "mkstemp", refuse)
     assert fingerprint(folder, "toy") == expected
     assert not (folder / ".toy.hashes.json").exists()
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -90,7 +91,7 @@ def test_a_read_only_folder_is_read_into_memory_with_one_warning(path, monkeypat
     def refuse(*args, **options):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(fingerprint.tempfile, "mkstemp", refuse)
+    monkeypatch.setattr(tempfile, "mkstemp", refuse)
     with caplog.at_level(logging.WARNING):
         table = load_table(path)
     assert np.allclose(table.values, [[1, 2.5], [-3, 0.4], [5, 6]])
