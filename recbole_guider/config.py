@@ -16,7 +16,6 @@ from recbole.utils import ModelType
 
 from recbole_guider import property_layers
 from recbole_guider.data.prepare import ensure_prepared
-from recbole_guider.data.splits import PROTOCOLS
 from recbole_guider.errors import InputError, nearest_name, one_of
 from recbole_guider.evaluator.metric_names import METRICS, parse_metric
 from recbole_guider.registry import backbones
@@ -150,7 +149,6 @@ class Config(RecBoleConfig):
                 mend="Write for example topk: [5, 20].",
             )
         parse_metric(final["valid_metric"], where="valid_metric")
-        one_of(final["protocol"], PROTOCOLS, "protocol")
         modes = final["eval_args"].get("mode", "full")
         for mode in modes.values() if isinstance(modes, dict) else [modes]:
             if mode != "full":

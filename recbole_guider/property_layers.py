@@ -18,7 +18,6 @@ import yaml
 from recbole_guider.errors import InputError, nearest_name
 from recbole_guider.property_rules import check_kind, checked
 
-KINDS = ("model", "method", "dataset", "grid")
 # Keys that describe a property file to its reader and are no properties themselves.
 DESCRIPTIVE_KEYS = frozenset({"how_to_get", "preparation", "search", "valid"})
 

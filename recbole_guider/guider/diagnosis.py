@@ -25,8 +25,8 @@ def partition_report(
     """
     false = ~partition.clean
     report = {
-        "spurious": _share(~partition.reliable),
-        "rescued": _share(partition.clean & ~partition.reliable),
+        "spurious": _share(partition.spurious),
+        "rescued": _share(partition.rescued),
         "false": _share(false),
     }
     if train.ratings is not None and likely_false_rating is not None:

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from recbole_guider.data.sampler import Batch
 from recbole_guider.data.splits import Interactions, Splits
-from recbole_guider.errors import one_of
 from recbole_guider.guider.calibration import (
     InteractionCalibrator,
     distinct_rows,
@@ -22,8 +21,6 @@ from recbole_guider.kernels.hashing import cross_modal_hash, hash_confidence
 from recbole_guider.registry import method
 from recbole_guider.trainer.base import MethodTrainer
 from recbole_guider.trainer.teacher import Teacher
-
-DBPR_FORMS = ("mixed", "literal", "none")
 
 
 @method("GUIDER")
@@ -47,7 +44,7 @@ class GuiderTrainer(MethodTrainer):
 
     def __init__(self, config: Any, model: Any) -> None:
         super().__init__(config, model)
-        self.dbpr = one_of(config["dbpr"], DBPR_FORMS, "dbpr")
+        self.dbpr: str = config["dbpr"]
         self.warmup_epochs: int = config["warmup_epochs"]
         self.kd_weight: float = config["kd_weight"]
         # A seed of its own, far from those of a grid's next cells: the teacher is no other cell's

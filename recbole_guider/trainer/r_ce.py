@@ -9,11 +9,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from recbole_guider.data.sampler import Batch
-from recbole_guider.errors import one_of
 from recbole_guider.model.base import BatchVectors, bpr_loss
 from recbole_guider.registry import method
 from recbole_guider.trainer.base import MethodTrainer
-from recbole_guider.trainer.t_ce import LOSS_FORMS
 
 
 def confidence_weights(confidence_logits: Tensor, beta: float) -> Tensor:
@@ -40,7 +38,7 @@ class ReweightedCETrainer(MethodTrainer):
         super().__init__(config, model)
         self.beta: float = config["beta"]
         self.normalise: bool = config["normalise_weights"]
-        self.loss_form = one_of(config["loss_form"], LOSS_FORMS, "loss_form")
+        self.loss_form: str = config["loss_form"]
 
     def ranking_loss(self, batch: Batch, positive: Tensor, negative: Tensor) -> Tensor:
         """Reweighted BPR or reweighted binary cross-entropy."""
