@@ -33,16 +33,19 @@ def product(graph: Tensor, embeddings: Tensor) -> Tensor:
 
 
 class _Product(torch.autograd.Function):
-    """A X, whose gradient in X is A^T times the output's gradient."""
+    """A X, whose gradient in X is A^T times the output's gradient: a product of the same kind.
+
+    So the gradient of the gradient is at hand too (A again), as cheap as the first one.
+    """
 
     @staticmethod
     def forward(ctx: Any, graph: Tensor, transposed: Tensor, embeddings: Tensor) -> Tensor:
-        ctx.transposed = transposed
+        ctx.graph, ctx.transposed = graph, transposed
         return product(graph, embeddings)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[None, None, Tensor]:
-        return None, None, product(ctx.transposed, gradients[0])
+        return None, None, propagate(ctx.transposed, gradients[0], ctx.graph)
 
 
 def propagate(graph: Tensor, embeddings: Tensor, transposed: Tensor | None = None) -> Tensor:
@@ -82,6 +85,51 @@ def neighbour_sum(neighbours: Tensor, weights: Tensor, embeddings: Tensor) -> Te
         weights: w, float [b, k], constant.
         embeddings: X, float [n, d].
     """
-    return functional.embedding_bag(
-        neighbours, embeddings, mode="sum", per_sample_weights=weights.to(embeddings.dtype)
+    result: Tensor = _NeighbourSum.apply(  # type: ignore[no-untyped-call]
+        neighbours, weights.to(embeddings.dtype), embeddings
     )
+    return result
+
+
+class _NeighbourSum(torch.autograd.Function):
+    """``neighbour_sum``; torch's own cannot be differentiated twice and sorts more slowly."""
+
+    @staticmethod
+    def forward(ctx: Any, neighbours: Tensor, weights: Tensor, embeddings: Tensor) -> Tensor:
+        ctx.neighbours, ctx.weights, ctx.size = neighbours, weights, len(embeddings)
+        return functional.embedding_bag(
+            neighbours, embeddings, mode="sum", per_sample_weights=weights
+        )
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, None, Tensor]:
+        share: Tensor = _ShareOut.apply(  # type: ignore[no-untyped-call]
+            ctx.neighbours, ctx.weights, gradients[0], ctx.size
+        )
+        return None, None, share
+
+
+class _ShareOut(torch.autograd.Function):
+    """The transpose: each of n nodes gets the sum of w[b, k] G[b] over where it is a neighbour."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, neighbours: Tensor, weights: Tensor, gradient: Tensor, size: int
+    ) -> Tensor:
+        ctx.neighbours, ctx.weights = neighbours, weights
+        nodes = neighbours.flatten()
+        # A stable order, so that a node's terms are added in the order of the batch.
+        order = torch.argsort(nodes, stable=True)
+        ends = torch.bincount(nodes, minlength=size).cumsum(0)
+        return functional.embedding_bag(
+            torch.div(order, neighbours.shape[1], rounding_mode="floor"),
+            gradient.contiguous(),
+            functional.pad(ends, (1, 0)),
+            mode="sum",
+            per_sample_weights=weights.flatten()[order],
+            include_last_offset=True,
+        )
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, None, Tensor, None]:
+        return None, None, neighbour_sum(ctx.neighbours, ctx.weights, gradients[0]), None

@@ -83,6 +83,38 @@ def test_neighbour_sum_is_a_sum_over_neighbours():
     expected = torch.stack([0.5 * X[0] + 3.0 * X[3], 0.25 * X[0] - X[15]])
     assert torch.allclose(neighbour_sum(neighbours, weights, X), expected)
     assert torch.autograd.gradcheck(lambda x: neighbour_sum(neighbours, weights, x), X)
+    weight = torch.rand(2, 3, dtype=torch.double)
+    (ours,) = torch.autograd.grad((neighbour_sum(neighbours, weights, X) * weight).sum(), X)
+    (plain,) = torch.autograd.grad(((X[neighbours] * weights[:, :, None]).sum(1) * weight).sum(), X)
+    assert torch.allclose(ours, plain)
+
+
+def test_gradients_have_gradients():
+    """What a loss on gradients needs (gradient matching); cubed, so that they depend on X."""
+    adjacency, X = graph(), embeddings()
+    users, items = (adjacency.to_dense()[:7, 7:] > 0).nonzero().T
+    directed = row_means(interaction_matrix(users, items, 7, 9)).double()
+    Y, turned = embeddings(9), transpose(directed)
+    neighbours = torch.tensor([[0, 3, 3], [5, 15, 0]])
+    weights = torch.tensor([[0.5, 1.0, 2.0], [0.0, -1.0, 0.25]], dtype=torch.double)
+    check = torch.autograd.gradgradcheck
+    assert check(lambda x: light_gcn(adjacency, x, 2).pow(3), X)
+    assert check(lambda y: propagate(directed, y, turned).pow(3), Y)
+    assert check(lambda x: neighbour_sum(neighbours, weights, x).pow(3), X)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_gradients_of_gradients_on_cuda():
+    def twice(adjacency, x):
+        (first,) = torch.autograd.grad(
+            light_gcn(adjacency, x, 2).pow(3).sum(), x, create_graph=True
+        )
+        (second,) = torch.autograd.grad(first.pow(2).sum(), x)
+        return second.cpu()
+
+    adjacency, X = graph(), embeddings()
+    there = X.detach().cuda().requires_grad_()
+    assert torch.allclose(twice(adjacency.cuda(), there), twice(adjacency, X))
 
 
 @pytest.mark.parametrize("layers", [0, 1, 2, 3])
