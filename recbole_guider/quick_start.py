@@ -67,6 +67,7 @@ def run(
     trainer, train, valid, test = prepare(config)
     score, valid_result = trainer.fit(train, valid, saved=saved)
     test_result = trainer.evaluate(test, load_best_model=True)
+    trainer.note_scores()
     assert trainer.per_user is not None
     users, values = trainer.per_user
     tokens = train.id2token(train.uid_field, users.numpy())
@@ -114,6 +115,7 @@ def prepare(
 def describe(dataset: MultimodalDataset) -> dict[str, Any]:
     """Returns hash, counts and modality widths of a built data set."""
     splits = dataset.splits
+    injected = splits.train.injected
     return {
         "hash": dataset.data_hash,
         "users": splits.n_users - 1,
@@ -121,6 +123,7 @@ def describe(dataset: MultimodalDataset) -> dict[str, Any]:
         "train": len(splits.train),
         "valid": len(splits.valid),
         "test": len(splits.test),
+        "injected": 0 if injected is None else int(injected.sum()),
         "modalities": {
             name: int(matrix.shape[1]) for name, matrix in dataset.item_features().items()
         },

@@ -24,6 +24,7 @@ from recbole_guider.data.modality import (
     load_table,
 )
 from recbole_guider.data.neighbours import ItemNeighbours, item_neighbours, user_neighbours
+from recbole_guider.data.noise import inject
 from recbole_guider.data.prepare import not_installed
 from recbole_guider.data.splits import PHASES, Interactions, Splits
 from recbole_guider.errors import InputError
@@ -43,7 +44,7 @@ class MultimodalDataset(Dataset):
     Args:
         config: RecBole's ``Config``; ``data_path`` is the data set's own folder. Reads
             ``modalities``, ``missing_modality``, ``unknown_item``, ``split_label_field``,
-            ``split_seed`` and RecBole's keys.
+            ``split_seed``, ``noise_ratio``, ``noise_seed`` and RecBole's keys.
 
     Attributes:
         modalities: names of the loaded modalities, in configured order.
@@ -102,6 +103,10 @@ class MultimodalDataset(Dataset):
         self._clean(parts)
         train, valid, test = (self._interactions(part.inter_feat) for part in parts)
         self.splits = Splits(train, valid, test, self.user_num, self.item_num)
+        ratio = float(self.config["noise_ratio"] or 0.0)
+        if ratio > 0:
+            self.splits = inject(self.splits, ratio, int(self.config["noise_seed"]))
+            parts[0].inter_feat = self._with_injected(parts[0].inter_feat)
         for part, phase in zip(parts, PHASES):
             part.phase, part.splits = phase, self.splits
             if _RATING_AS_GIVEN in part.inter_feat:
@@ -264,6 +269,20 @@ class MultimodalDataset(Dataset):
             self.logger.warning(
                 f"{self.dataset_name}: dropped {repeated} repeated interactions within a phase"
             )
+
+    def _with_injected(self, feat: Any) -> Any:
+        """RecBole's columns with the injected pairs as further rows; what they lack is NaN or 0."""
+        train = self.splits.train
+        assert train.injected is not None
+        own = {self.uid_field: train.users, self.iid_field: train.items}
+        added = int(train.injected.sum())
+        columns = {}
+        for name, values in feat.interaction.items():
+            lacking = torch.nan if values.is_floating_point() else 0
+            rows = values.new_full((added, *values.shape[1:]), lacking)
+            given = own[name][train.injected] if name in own else rows
+            columns[name] = torch.cat([values, given])
+        return Interaction(columns)
 
     def _interactions(self, feat: Any) -> Interactions:
         columns = feat.interaction

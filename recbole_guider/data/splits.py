@@ -44,12 +44,15 @@ class Interactions:
 
     Attributes:
         users, items: int64 [n_interactions].
-        ratings: float32 [n_interactions], or None when the data set has no ratings.
+        ratings: float32 [n_interactions], or None when the data set has no ratings; NaN where an
+            injected pair has none.
+        injected: bool [n_interactions], True where the pair is injected noise; None without any.
     """
 
     users: Tensor
     items: Tensor
     ratings: Tensor | None = None
+    injected: Tensor | None = None
 
     def __len__(self) -> int:
         """Number of interactions."""

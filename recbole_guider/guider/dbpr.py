@@ -38,6 +38,15 @@ class FalseItems:
         return drawn, has_false
 
 
+def eq7_loss(false_margin: Tensor) -> Tensor:
+    """Mean of -log sigma(s_ui - s_uj), i in I_true(u), j in I_false(u) (Eq. 7); of nothing, 0.
+
+    Args:
+        false_margin: float [b], s_ui - s_uj, one drawn j for each i.
+    """
+    return functional.softplus(-false_margin).sum() / max(1, len(false_margin))
+
+
 def dbpr_loss(
     unobserved_margin: Tensor,
     false_margin: Tensor | None,

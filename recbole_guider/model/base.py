@@ -14,6 +14,8 @@ from torch.nn import functional
 from recbole_guider.data.sampler import Batch
 from recbole_guider.errors import InputError
 
+_PAIRS = 1 << 18  # scored at a time by score_pairs; bounds memory
+
 
 class BatchVectors(NamedTuple):
     """Scoring vectors of a batch, one row per triple: s_ui = users . positives.
@@ -155,6 +157,16 @@ class MultimodalRecommender(GeneralRecommender):
         if not self.training and not torch.is_grad_enabled():
             self._cached = vectors
         return vectors
+
+    @torch.no_grad()
+    def score_pairs(self, users: Tensor, items: Tensor) -> Tensor:
+        """s_ui of pairs, int64 [n] each, from the cached representations; float [n] on the CPU."""
+        all_users, all_items = self.representations()
+        blocks = zip(
+            users.to(all_users.device).split(_PAIRS), items.to(all_users.device).split(_PAIRS)
+        )
+        scores = [(all_users[user] * all_items[item]).sum(-1).cpu() for user, item in blocks]
+        return torch.cat(scores)
 
     def train(self, mode: bool = True) -> MultimodalRecommender:
         """Switches the mode and forgets cached representations."""

@@ -29,9 +29,13 @@ class IdGraph(nn.Module):
         self.items = nn.Embedding(self.n_items, size)
         nn.init.xavier_uniform_(self.users.weight)
         nn.init.xavier_uniform_(self.items.weight)
-        train = splits.train
-        graph = bipartite_adjacency(train.users, train.items, self.n_users, self.n_items)
-        self.register_buffer("adjacency", graph, persistent=False)
+        self.register_buffer("adjacency", None, persistent=False)
+        self.use(splits.train.users, splits.train.items)
+
+    def use(self, users: Tensor, items: Tensor) -> None:
+        """Makes A of these interactions, int64 [n] each, from now on."""
+        graph = bipartite_adjacency(users, items, self.n_users, self.n_items)
+        self.adjacency = graph.to(self.users.weight.device)
 
     def propagate(self, n_layers: int, graph: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Layer means of users [n_users, size] and items [n_items, size].

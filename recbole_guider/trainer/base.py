@@ -13,6 +13,7 @@ from torch import Tensor
 from recbole_guider.data.sampler import Batch, NegativeSampler, TrainingBatches
 from recbole_guider.data.splits import Splits
 from recbole_guider.errors import InputError
+from recbole_guider.evaluator.detection import DetectionLog, noise_labels, score_distribution
 from recbole_guider.evaluator.ranking import PerUser, evaluate_embeddings
 from recbole_guider.model.base import BatchVectors, MultimodalRecommender, bpr_loss, logits
 from recbole_guider.trainer import checkpoint
@@ -52,6 +53,7 @@ class MethodTrainer(CheckpointedTrainer):
         if self.valid_metric not in self.metric_names:
             self.metric_names.append(self.valid_metric)
         self.batches: TrainingBatches | None = None
+        self.detection: DetectionLog | None = None
         self.generator = torch.Generator().manual_seed(int(config["seed"]))
         self.valid_curve: list[dict[str, float]] = []
         self.diagnostics: dict[str, Any] = {}
@@ -82,6 +84,21 @@ class MethodTrainer(CheckpointedTrainer):
 
     def on_epoch_start(self, epoch: int) -> None:
         """Called before each epoch, ahead of the backbone's own ``on_epoch_start``."""
+
+    def note_suspicion(
+        self, batch: Batch, suspicion: Tensor, dropped: Tensor | None = None
+    ) -> None:
+        """Tells how noisy each of a batch's interactions looks, for the report on known noise.
+
+        Free where the data set has no labels. Each epoch ends in ``diagnostics["detection"]``.
+
+        Args:
+            batch: the interactions.
+            suspicion: float [b]; the larger, the likelier noise.
+            dropped: bool [b], what the method leaves out; None if it only weighs.
+        """
+        if self.detection is not None:
+            self.detection.note(batch.rows, suspicion, dropped)
 
     # Training --------------------------------------------------------------------------------
 
@@ -115,7 +132,12 @@ class MethodTrainer(CheckpointedTrainer):
         self.on_epoch_start(epoch_idx)
         self.model.on_epoch_start(epoch_idx)
         self.model.train()
-        return self._run_batches(loss_func or self.batch_loss)
+        loss = self._run_batches(loss_func or self.batch_loss)
+        if self.detection is not None:
+            found = self.detection.close(epoch_idx)
+            if found:
+                self.diagnostics.setdefault("detection", []).extend(found)
+        return loss
 
     def _run_batches(self, loss_of: Callable[[Batch], Tensor]) -> float:
         """One pass over the training interactions; returns the mean loss per batch."""
@@ -162,6 +184,9 @@ class MethodTrainer(CheckpointedTrainer):
         size = self.config["train_batch_size"]
         self.batches = TrainingBatches(splits, size, sampler, self.generator)
         self.data_hash = dataset.data_hash
+        labels = noise_labels(splits.train, self.config["likely_false_rating"])
+        if labels:
+            self.detection = DetectionLog(labels, len(splits.train))
         self.on_fit_start(splits, dataset)
         self._finish_resuming()
 
@@ -287,6 +312,16 @@ class MethodTrainer(CheckpointedTrainer):
         self.seconds["evaluation"] += time.perf_counter() - started
         values = self.per_user[1]
         return OrderedDict((name, float(values[name].mean())) for name in self.metric_names)
+
+    @torch.no_grad()
+    def note_scores(self) -> None:
+        """Keeps how the model now scores clean and noisy training interactions, where known."""
+        if self.detection is None or self.batches is None:
+            return
+        self.model.eval()
+        train = self.batches.train
+        scores = self.model.score_pairs(train.users, train.items)
+        self.diagnostics["score_distribution"] = score_distribution(scores, self.detection.labels)
 
 
 def _copy(weights: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -6,25 +6,27 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from recbole_guider.data.sampler import Batch
 from recbole_guider.data.splits import Interactions, Splits
-from recbole_guider.guider.calibration import (
-    InteractionCalibrator,
-    distinct_rows,
-    threshold_at_quantile,
-)
-from recbole_guider.guider.dbpr import FalseItems
-from recbole_guider.guider.diagnosis import partition_report
-from recbole_guider.guider.distillation import transport_distillation
-from recbole_guider.kernels.hashing import cross_modal_hash, hash_confidence
+from recbole_guider.errors import InputError
+from recbole_guider.guider.calibration import Partition
+from recbole_guider.guider.content import content_calibrator
+from recbole_guider.guider.dbpr import FalseItems, eq7_loss
+from recbole_guider.guider.distillation import candidate_distance, margin_distance, on_one_scale
+from recbole_guider.model.base import BatchVectors, MultimodalRecommender, bpr_loss
 from recbole_guider.registry import method
 from recbole_guider.trainer.base import MethodTrainer
 from recbole_guider.trainer.teacher import Teacher
 
 
 @method("GUIDER")
+@method("GUIDER-paper")
+@method("GUIDER-no-KD")
 @method("GUIDER-DBPR")
+@method("GUIDER-no-AMSC")
+@method("GUIDER-KL")
 class GuiderTrainer(MethodTrainer):
     """Teacher and student train in sync, epoch by epoch (Algorithm 1).
 
@@ -32,141 +34,217 @@ class GuiderTrainer(MethodTrainer):
     2. Its losses split every user's interactions at the user's mean (Eq. 2), AMSC rescues spurious
        ones whose content resembles a reliable one (Eq. 3-6): I_true and I_false.
     3. The student, any backbone, trains one epoch with its complete native loss on all training
-       interactions plus kappa times the entropic optimal-transport distance between teacher's and
-       student's margins on I_true against I_false, else unobserved items (Eq. 8-14).
+       interactions plus kappa times a distance between the teacher's logits and its own (Eq. 8-14).
 
-    Where the paper's equations cannot be run as printed, the reading is a property of
-    properties/method/GUIDER.yaml. ``dbpr: none`` is the variant GUIDER-DBPR: a plain BPR teacher,
-    no partition, distillation on ordinary triples. Only the student is used for inference.
+    Where the paper's equations cannot be run as printed, or can be read in several ways, the
+    reading is a property of properties/method/GUIDER.yaml; the presets and ablations are files
+    beside it that state what they change:
+
+    * ``distillation``: ``margins`` s_ui - s_uj of the batch's triples with i in I_true(u) and j in
+      I_false(u), else unobserved (the paper's); or ``candidates``, a user's logits over a pool of
+      items that the batch shares; or ``none``. ``kd_loss`` is the distance.
+    * ``dbpr: none`` leaves the partition out: a plain BPR teacher, ordinary triples.
+    * ``partition_from: student`` splits by the student's own losses, as an ablation without a
+      teacher must; ``student_loss: dbpr`` lets the partition into the student's ranking term.
+    * ``partition_feeds``: whether I_false leaves the teacher's loss, its graph, or both.
+
+    Only the student is used for inference.
     """
-
-    needs_negatives = False
 
     def __init__(self, config: Any, model: Any) -> None:
         super().__init__(config, model)
         self.dbpr: str = config["dbpr"]
+        self.dbpr_weight: float = config["dbpr_weight"]
         self.warmup_epochs: int = config["warmup_epochs"]
         self.kd_weight: float = config["kd_weight"]
+        self.distillation: str = config["distillation"]
+        self.student_is_denoised: bool = config["student_loss"] == "dbpr"
+        self.feeds: str = config["partition_feeds"]
         # A seed of its own, far from those of a grid's next cells: the teacher is no other cell's
         # student, and kd_weight 0 leaves the student's own random numbers untouched.
         self.teacher_seed = (int(config["seed"]) * 0x9E3779B1 + 0x7EAC4E5) % 2**32
         self.teacher_generator = torch.Generator().manual_seed(self.teacher_seed)
         self.partitioned = False
+        self.teacher: Teacher | None = None
 
     def on_fit_start(self, splits: Splits, dataset: Any) -> None:
         """Builds the teacher, the content similarity and the first partition: all is true."""
-        with torch.random.fork_rng():
-            torch.manual_seed(self.teacher_seed)
-            self.teacher = Teacher(self.config, dataset, self.teacher_generator)
         self.train_interactions: Interactions = splits.train
-        self.n_users = splits.n_users
-        self.calibrator = None if self.dbpr == "none" else self._build_calibrator(dataset)
+        self.n_users, self.n_items = splits.n_users, splits.n_items
+        self.candidates = torch.unique(splits.train.items)
+        by_student = self.config["partition_from"] == "student"
+        if not by_student or self.distillation != "none":
+            with torch.random.fork_rng():
+                torch.manual_seed(self.teacher_seed)
+                self.teacher = Teacher(self.config, dataset, self.teacher_generator)
+        if by_student and self.feeds != "loss":
+            raise InputError(
+                "only a teacher's graph can be denoised, and the partition is the student's",
+                where="partition_feeds",
+                mend="Set partition_feeds: loss, or partition_from: teacher.",
+            )
+        self.judge: MultimodalRecommender = self.model
+        if self.teacher is not None and not by_student:
+            self.judge = self.teacher.model
+        self.calibrator = None
+        if self.dbpr != "none":
+            self.calibrator, threshold = content_calibrator(self.config, dataset)
+            self.diagnostics["amsc_threshold"] = threshold
         self._use_partition(torch.ones(len(splits.train), dtype=torch.bool))
 
-    def _build_calibrator(self, dataset: Any) -> InteractionCalibrator:
-        """Content similarity of co-consumed items, confident where the modalities agree."""
-        config, train = self.config, self.train_interactions
-        features = dataset.item_features()
-        present = {name: dataset.items_with(name) for name in features}
-        if config["duplicate_features"] == "ignore":
-            present = {name: present[name] & distinct_rows(features[name]) for name in features}
-        confidence = None
-        if config["hash"] != "none" and features:
-            training = {
-                "temperature": config["hash_temperature"],
-                "learning_rate": config["hash_learning_rate"],
-                "max_epochs": config["hash_epochs"],
-            }
-            codes = cross_modal_hash(
-                features,
-                bits=config["hash_bits"],
-                seed=config["hash_seed"],
-                mode=config["hash"],
-                common_width=config["hash_width"],
-                present=present,
-                **(training if config["hash"] == "learned" else {}),
-            )
-            confidence = hash_confidence(codes, present)
-        threshold = config["amsc_threshold"]
-        if threshold is None:
-            share = config["amsc_quantile"]
-            threshold = threshold_at_quantile(
-                train.users, train.items, features, confidence, share, present
-            )
-        self.diagnostics["amsc_threshold"] = threshold
-        return InteractionCalibrator(
-            train.users, train.items, features, threshold, confidence, present
-        )
+    # The partition ---------------------------------------------------------------------------
+
+    def on_epoch_start(self, epoch: int) -> None:
+        """The teacher's epoch, then the partition that the student's epoch (and the next) uses."""
+        if self.teacher is not None:
+            self.teacher.train_epoch(self._teacher_loss)
+        if self.calibrator is None or epoch + 1 < self.warmup_epochs:
+            return
+        train = self.train_interactions
+        self.judge.eval()
+        losses = functional.softplus(-self.judge.score_pairs(train.users, train.items))
+        partition = self.calibrator.partition(losses)
+        self._use_partition(partition.clean)
+        self.partitioned = True
+        self._denoise_graph()
+        self._report(epoch, partition, losses)
 
     def _use_partition(self, clean: Tensor) -> None:
         train = self.train_interactions
         self.clean = clean
         self.false_items = FalseItems(train.users, train.items, clean, self.n_users)
 
-    def on_epoch_start(self, epoch: int) -> None:
-        """The teacher's epoch, then the partition that the student's epoch (and the next) uses."""
-        self.teacher.train_epoch(self._teacher_loss)
-        if self.calibrator is None or epoch + 1 < self.warmup_epochs:
-            return
-        losses = self.teacher.interaction_losses(self.train_interactions)
-        partition = self.calibrator.partition(losses)
-        self._use_partition(partition.clean)
-        self.partitioned = True
-        report = partition_report(
-            partition, self.train_interactions, self.config["likely_false_rating"]
-        )
-        self.diagnostics.setdefault("partition", []).append({"epoch": epoch, **report})
+    def _denoise_graph(self) -> None:
+        """Takes I_false out of the teacher's graph where the partition feeds it."""
+        if self.teacher is not None and self.feeds != "loss" and self.partitioned:
+            train = self.train_interactions
+            self.teacher.use_graph(train.users[self.clean], train.items[self.clean])
+
+    def _report(self, epoch: int, partition: Partition, losses: Tensor) -> None:
+        shares = {
+            "spurious": float(partition.spurious.double().mean()),
+            "rescued": float(partition.rescued.double().mean()),
+            "false": float((~partition.clean).double().mean()),
+        }
+        self.diagnostics.setdefault("partition", []).append({"epoch": epoch, **shares})
+        if self.detection is not None:
+            rows = torch.arange(len(losses))
+            users = self.train_interactions.users
+            means = torch.bincount(users, losses) / torch.bincount(users).clamp(min=1)
+            self.detection.note(rows, losses - means[users], ~partition.clean)
+
+    # DBPR (Eq. 7) ----------------------------------------------------------------------------
 
     def _teacher_loss(self, batch: Batch) -> Tensor:
-        """DBPR on the batch's true interactions (Eq. 7 and plain BPR; see ``Teacher.loss``)."""
-        batch = batch.select(self.clean[batch.rows])
+        """DBPR on the batch's true interactions; plain BPR where only the graph is denoised."""
+        assert self.teacher is not None
+        if self.feeds != "graph":
+            batch = batch.select(self.clean[batch.rows])
         false, has_false = self.false_items.draw(batch.users, self.teacher_generator)
-        weight = 0.0 if self.dbpr == "none" else float(self.config["dbpr_weight"])
+        plain = self.dbpr == "none" or self.feeds == "graph"
         literal = self.dbpr == "literal" and self.partitioned  # before, plain BPR
-        return self.teacher.loss(batch, false, has_false, weight, literal)
+        return self.teacher.loss(
+            batch, false, has_false, 0.0 if plain else self.dbpr_weight, literal and not plain
+        )
+
+    def ranking_loss(self, batch: Batch, positive: Tensor, negative: Tensor) -> Tensor:
+        """Mean BPR, over the true interactions if the student is denoised too."""
+        return self._over_true(batch, bpr_loss(positive, negative))
+
+    def positive_loss(self, batch: Batch, term: Tensor, vectors: BatchVectors) -> Tensor:
+        """The backbone's own term, over the true interactions if the student is denoised too."""
+        return self._over_true(batch, term)
+
+    def _over_true(self, batch: Batch, losses: Tensor) -> Tensor:
+        if not self.student_is_denoised:
+            return losses.mean()
+        kept = self.clean[batch.rows.cpu()].to(losses.device)
+        return (losses * kept).sum() / kept.sum().clamp(min=1)
+
+    def _student_eq7(self, batch: Batch, users: Tensor, items: Tensor) -> Tensor:
+        """mu times Eq. 7 for the student, on the batch's true interactions."""
+        rows = batch.rows.cpu()
+        index = torch.nonzero(self.clean[rows]).flatten()
+        drawn, has_false = self.false_items.draw(batch.users.cpu()[index], self.teacher_generator)
+        index, drawn = index[has_false].to(self.device), drawn[has_false].to(self.device)
+        pairs = batch.select(index)
+        triples = Batch(pairs.users, pairs.positives, drawn, pairs.rows)
+        vectors = self.model.batch_vectors(triples, users, items, with_negatives=True)
+        return self.dbpr_weight * eq7_loss(_margins(vectors))
+
+    # Distillation (Eq. 8-14) -----------------------------------------------------------------
+
+    def extra_loss(self, batch: Batch, users: Tensor, items: Tensor) -> Tensor:
+        """kappa * distance of the student's logits from the teacher's, and Eq. 7 if it is due."""
+        loss = super().extra_loss(batch, users, items)
+        if self.student_is_denoised and self.dbpr_weight > 0 and self.partitioned:
+            loss = loss + self._student_eq7(batch, users, items)
+        weight = self.current_kd_weight()
+        if self.distillation == "margins" and weight > 0:
+            loss = loss + weight * self._distance_of_margins(batch, users, items)
+        elif self.distillation == "candidates" and weight > 0:
+            loss = loss + weight * self._distance_of_candidates(batch, users, items)
+        return loss
 
     def current_kd_weight(self) -> float:
         """kappa, growing linearly during the warm-up."""
         return self.kd_weight * min(1.0, (self.epoch + 1) / max(1, self.warmup_epochs))
 
-    def extra_loss(self, batch: Batch, users: Tensor, items: Tensor) -> Tensor:
-        """kappa * OT between the margins of teacher and student on the batch's true triples."""
-        weight = self.current_kd_weight()
-        if weight == 0.0:
-            return super().extra_loss(batch, users, items)
+    def _distance_of_margins(self, batch: Batch, users: Tensor, items: Tensor) -> Tensor:
+        assert self.teacher is not None
         triples = self._distillation_triples(batch)
         vectors = self.model.batch_vectors(triples, users, items, with_negatives=True)
-        student = (vectors.users * (vectors.positives - vectors.negatives)).sum(-1)
-        config = self.config
-        distance = transport_distillation(
-            self.teacher.margins(triples),
-            student,
-            regularization=config["ot_regularization"],
-            marginals=config["ot_marginals"],
-            temperature=config["kd_temperature"],
-            max_iterations=config["ot_iterations"],
-            tolerance=config["ot_tolerance"],
+        both = self._on_one_scale(self.teacher.margins(triples), _margins(vectors))
+        return margin_distance(*both, self.config["kd_loss"], **self._transport())
+
+    def _distance_of_candidates(self, batch: Batch, users: Tensor, items: Tensor) -> Tensor:
+        assert self.teacher is not None
+        chosen = torch.unique(batch.users.cpu())
+        order = torch.randperm(len(chosen), generator=self.teacher_generator)
+        chosen = chosen[order[: self.config["kd_sample_size"]]].to(self.device)
+        order = torch.randperm(len(self.candidates), generator=self.teacher_generator)
+        pool = self.candidates[order[: self.config["kd_candidates"]]].to(self.device)
+        student = self.model.user_vectors(users, chosen) @ self.model.item_vectors(items, pool).T
+        both = self._on_one_scale(self.teacher.candidate_logits(chosen, pool), student)
+        return candidate_distance(*both, self.config["kd_loss"], **self._transport())
+
+    def _on_one_scale(self, teacher: Tensor, student: Tensor) -> tuple[Tensor, Tensor]:
+        temperature, standardise = self.config["kd_temperature"], self.config["kd_standardise"]
+        return (
+            on_one_scale(teacher, temperature, standardise),
+            on_one_scale(student, temperature, standardise),
         )
-        return weight * distance
+
+    def _transport(self) -> dict[str, Any]:
+        return {
+            "regularization": self.config["ot_regularization"],
+            "marginals": self.config["ot_marginals"],
+            "max_iterations": self.config["ot_iterations"],
+            "tolerance": self.config["ot_tolerance"],
+            "debiased": self.config["ot_debiased"],
+        }
 
     def _distillation_triples(self, batch: Batch) -> Batch:
         """i in I_true(u), j in I_false(u) where the user has one, else the unobserved item."""
+        assert self.batches is not None
         rows = batch.rows.cpu()
         index = torch.nonzero(self.clean[rows]).flatten()
-        size = self.config["ot_sample_size"]
+        size = self.config["kd_sample_size"]
         if len(index) > size:
             order = torch.randperm(len(index), generator=self.teacher_generator)
             index = index[order[:size]]
         users, positives = batch.users.cpu()[index], batch.positives.cpu()[index]
         false, has_false = self.false_items.draw(users, self.teacher_generator)
-        unobserved = self.teacher.batches.sampler.sample(users, self.teacher_generator)
+        unobserved = self.batches.sampler.sample(users, self.teacher_generator)
         negatives = torch.where(has_false, false, unobserved)
         return Batch(users, positives, negatives, rows[index]).to(self.device)
+
+    # Checkpoints -----------------------------------------------------------------------------
 
     def method_state(self) -> dict[str, Any]:
         """Teacher, partition and the teacher's random state."""
         return {
-            "teacher": self.teacher.state(),
+            "teacher": self.teacher.state() if self.teacher is not None else None,
             "clean": self.clean,
             "partitioned": self.partitioned,
             "generator": self.teacher_generator.get_state(),
@@ -174,7 +252,15 @@ class GuiderTrainer(MethodTrainer):
 
     def load_method_state(self, state: dict[str, Any]) -> None:
         """Continues with the saved teacher and partition."""
-        self.teacher.load_state(state["teacher"])
         self._use_partition(state["clean"].cpu())
         self.partitioned = state["partitioned"]
         self.teacher_generator.set_state(state["generator"].cpu())
+        if self.teacher is not None:
+            self.teacher.load_state(state["teacher"])
+            self._denoise_graph()
+
+
+def _margins(vectors: BatchVectors) -> Tensor:
+    """s_ui - s_uj of a batch's triples, float [b]."""
+    assert vectors.negatives is not None
+    return (vectors.users * (vectors.positives - vectors.negatives)).sum(-1)

@@ -47,9 +47,13 @@ class ReweightedCETrainer(MethodTrainer):
         else:
             margin = torch.cat([positive, -negative])
             losses = functional.softplus(-margin)
-        return reweighted(losses, confidence_weights(margin, self.beta), self.normalise)
+        weights = confidence_weights(margin, self.beta)
+        # Suspicion by the logit: in its order the weights fall, and they may all round to 0.
+        self.note_suspicion(batch, -margin[: len(positive)])
+        return reweighted(losses, weights, self.normalise)
 
     def positive_loss(self, batch: Batch, term: Tensor, vectors: BatchVectors) -> Tensor:
         """Reweighted mean of the backbone's own per-sample term."""
         score = (vectors.users * vectors.positives).sum(-1)
+        self.note_suspicion(batch, -score)
         return reweighted(term, confidence_weights(score, self.beta), self.normalise)

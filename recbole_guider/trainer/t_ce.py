@@ -32,25 +32,29 @@ def smallest(losses: Tensor, count: int) -> Tensor:
     return kept
 
 
-def pairwise_truncated(losses: Tensor, rate: float) -> Tensor:
-    """Mean of the kept per-sample losses [b], the largest ``rate`` of them dropped."""
-    return losses[smallest(losses, kept_count(len(losses), rate))].mean()
+def kept_interactions(losses: Tensor, rate: float, base: str) -> Tensor:
+    """bool [b], False for the interactions of largest loss.
+
+    Args:
+        losses: float [b], of the positive samples, or of triples.
+        rate: drop rate eps(T).
+        base: what eps is a share of: ``positive``, these b losses, or ``batch``, all 2b samples of
+            positives and negatives, of which only positives are dropped: twice as many.
+    """
+    total = 2 * len(losses) if base == "batch" else len(losses)
+    dropped = min(total - kept_count(total, rate), len(losses))
+    return smallest(losses, len(losses) - dropped)
 
 
-def pointwise_truncated(positive: Tensor, negative: Tensor, rate: float, base: str) -> Tensor:
-    """Binary cross-entropy in which only positives of large loss are dropped (Eq. 3).
+def pointwise_truncated(positive: Tensor, negative: Tensor, kept: Tensor) -> Tensor:
+    """Mean binary cross-entropy over the kept positives and all negatives (Eq. 3).
 
     Args:
         positive, negative: logits [b]; labels are 1 and 0.
-        rate: drop rate eps(T).
-        base: what eps is a share of: ``batch`` (all 2b samples, as in the authors' code) or
-            ``positive``.
+        kept: bool [b], which positives count.
     """
-    losses = functional.softplus(-positive)
-    total = 2 * len(losses) if base == "batch" else len(losses)
-    dropped = min(total - kept_count(total, rate), len(losses))
-    kept = losses[smallest(losses, len(losses) - dropped)]
-    return torch.cat([kept, functional.softplus(negative)]).mean()
+    losses = functional.softplus(-positive)[kept], functional.softplus(negative)
+    return torch.cat(losses).mean()
 
 
 @method("T-CE")
@@ -83,17 +87,22 @@ class TruncatedCETrainer(MethodTrainer):
 
     def ranking_loss(self, batch: Batch, positive: Tensor, negative: Tensor) -> Tensor:
         """Truncated BPR or truncated binary cross-entropy."""
-        rate = self.current_rate()
-        self.iteration += 1
         if self.loss_form == "pointwise":
-            return pointwise_truncated(positive, negative, rate, self.drop_base)
-        return pairwise_truncated(bpr_loss(positive, negative), rate)
+            kept = self._keep(batch, functional.softplus(-positive), self.drop_base)
+            return pointwise_truncated(positive, negative, kept)
+        losses = bpr_loss(positive, negative)
+        return losses[self._keep(batch, losses, "positive")].mean()
 
     def positive_loss(self, batch: Batch, term: Tensor, vectors: BatchVectors) -> Tensor:
         """Truncated mean of the backbone's own per-sample term."""
-        rate = self.current_rate()
+        return term[self._keep(batch, term, "positive")].mean()
+
+    def _keep(self, batch: Batch, losses: Tensor, base: str) -> Tensor:
+        """Which interactions count in this batch; moves the ramp on by one step."""
+        kept = kept_interactions(losses, self.current_rate(), base)
         self.iteration += 1
-        return pairwise_truncated(term, rate)
+        self.note_suspicion(batch, losses, ~kept)
+        return kept
 
     def method_state(self) -> dict[str, Any]:
         """The ramp's position."""

@@ -7,19 +7,20 @@ from typing import Any, Callable
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from recbole_guider.data.sampler import Batch, NegativeSampler, TrainingBatches
-from recbole_guider.data.splits import Interactions, Splits
+from recbole_guider.data.splits import Splits
 from recbole_guider.errors import InputError
 from recbole_guider.guider.dbpr import dbpr_loss
+from recbole_guider.model.base import logits
+from recbole_guider.model.id_graph import IdGraph
 from recbole_guider.registry import backbone_class
 
 PREFIX = "teacher_"
 
 
 class Teacher:
-    """Trains beside the student and scores every training interaction once per epoch.
+    """Trains beside the student.
 
     Properties named ``teacher_<key>`` override the teacher backbone's own ``<key>`` where it has
     one, apart from ``teacher_model`` and ``teacher_learning_rate``.
@@ -31,6 +32,7 @@ class Teacher:
     """
 
     def __init__(self, config: Any, dataset: Any, generator: torch.Generator) -> None:
+        self.config = config
         name = config["teacher_model"]
         backbone = backbone_class(name)
         if backbone.uses_modalities:
@@ -61,6 +63,22 @@ class Teacher:
         )
         self.batches = TrainingBatches(splits, config["train_batch_size"], sampler, generator)
 
+    def use_graph(self, users: Tensor, items: Tensor) -> None:
+        """Propagates from now on over the graph of these interactions, int64 [n] each.
+
+        Raises:
+            InputError: the teacher has no graph.
+        """
+        graph = getattr(self.model, "ids", None)
+        if not isinstance(graph, IdGraph):
+            raise InputError(
+                f"teacher_model {self.config['teacher_model']} has no graph to take noise from",
+                where="partition_feeds",
+                mend="Choose loss, or teacher_model LightGCN.",
+            )
+        graph.use(users, items)
+        self.model.eval()  # forgets what it cached
+
     def train_epoch(self, loss_of: Callable[[Batch], Tensor]) -> None:
         """One pass over the training interactions."""
         self.model.train()
@@ -82,44 +100,27 @@ class Teacher:
     def loss(
         self, batch: Batch, false: Tensor, has_false: Tensor, weight: float, literal: bool
     ) -> Tensor:
-        """DBPR plus the backbone's own regulariser.
-
-        mean softplus(-(s_ui - s_uj)) over i in I_true and unobserved j, plus ``weight`` times the
-        same over j in I_false(u) (Eq. 7); ``literal`` keeps Eq. 7 alone, which gives unobserved
-        items no gradient and cannot rank.
+        """DBPR (``guider.dbpr.dbpr_loss``) plus the backbone's own auxiliary loss.
 
         Args:
             batch: true interactions with an unobserved negative each.
             false: int64 [b], one item of I_false(u) where ``has_false`` [b] says so.
+            weight, literal: as in ``dbpr_loss``.
         """
-        batch, false, has_false = (
-            batch.to(self.device),
-            false.to(self.device),
-            has_false.to(self.device),
-        )
+        batch, false = batch.to(self.device), false.to(self.device)
         users, items = self.model.propagate()
         vectors = self.model.batch_vectors(batch, users, items, with_negatives=True)
-        unobserved_margin = (vectors.users * (vectors.positives - vectors.negatives)).sum(-1)
+        positive, negative = logits(vectors)
+        if len(positive) == 0:  # no true interaction in this batch
+            return positive.sum()
         false_margin = None
         if weight > 0 or literal:
-            false_vectors = self.model.item_vectors(items, false)
-            false_margin = (vectors.users * (vectors.positives - false_vectors)).sum(-1)
-        if len(batch.users) == 0:  # no true interaction in this batch
-            nothing: Tensor = unobserved_margin.sum()
-            return nothing
-        loss = dbpr_loss(unobserved_margin, false_margin, has_false, weight, literal)
+            rows = self.model.item_vectors(items, false)
+            false_margin = positive - (vectors.users * rows).sum(-1)
+        has_false = has_false.to(self.device)
+        loss = dbpr_loss(positive - negative, false_margin, has_false, weight, literal)
         auxiliary: Tensor = self.model.auxiliary_loss(batch, users, items, vectors)
         return loss + auxiliary
-
-    @torch.no_grad()
-    def interaction_losses(self, train: Interactions) -> Tensor:
-        """l(u, i) = softplus(-s_ui) of every training interaction, float [n] on the CPU (Eq. 2)."""
-        users, items = self.model.representations()
-        chunks = []
-        for rows in torch.arange(len(train)).split(1 << 18):
-            user, item = train.users[rows].to(self.device), train.items[rows].to(self.device)
-            chunks.append(functional.softplus(-(users[user] * items[item]).sum(-1)).cpu())
-        return torch.cat(chunks)
 
     @torch.no_grad()
     def margins(self, batch: Batch) -> Tensor:
@@ -127,6 +128,13 @@ class Teacher:
         users, items = self.model.representations()
         margins: Tensor = users[batch.users] * (items[batch.positives] - items[batch.negatives])
         return margins.sum(-1)
+
+    @torch.no_grad()
+    def candidate_logits(self, users: Tensor, items: Tensor) -> Tensor:
+        """s_ui of some users and items, float [b, c], from the epoch's cached representations."""
+        all_users, all_items = self.model.representations()
+        found: Tensor = all_users[users] @ all_items[items].T
+        return found
 
     def state(self) -> dict[str, Any]:
         """Weights and optimizer."""

@@ -5,15 +5,19 @@ from __future__ import annotations
 import pytest
 import torch
 
-from recbole_guider.guider.distillation import margin_logits, transport_distillation
-from recbole_guider.kernels.transport import entropic_ot
+from recbole_guider.guider.distillation import (
+    candidate_distance,
+    margin_distance,
+    margin_logits,
+    on_one_scale,
+)
 
 TEACHER = torch.tensor([2.0, 0.5, -1.0, 1.2], dtype=torch.float64)
 STUDENT = torch.tensor([1.0, -0.3, 0.4, 2.2], dtype=torch.float64)
 SETTINGS = {
+    "kind": "ot",
     "regularization": 0.1,
     "marginals": "softmax",
-    "temperature": 1.0,
     "max_iterations": 1000,
     "tolerance": 1e-10,
 }
@@ -24,7 +28,6 @@ def test_points_are_log_sigmoids_of_margins():
     torch.testing.assert_close(
         margin_logits(TEACHER), torch.tensor(expected, dtype=torch.float64), atol=1e-9, rtol=0
     )
-    torch.testing.assert_close(margin_logits(TEACHER, 2.0), margin_logits(TEACHER / 2))
 
 
 def test_margins_of_any_size_stay_finite():
@@ -35,20 +38,68 @@ def test_margins_of_any_size_stay_finite():
     ("marginals", "cost"), [("softmax", 0.0565502593), ("uniform", 0.0805381829)]
 )
 def test_cost_of_known_margins(marginals, cost):
-    found = transport_distillation(TEACHER, STUDENT, **{**SETTINGS, "marginals": marginals})
+    found = margin_distance(TEACHER, STUDENT, **{**SETTINGS, "marginals": marginals})
     assert float(found) == pytest.approx(cost, abs=1e-8)
 
 
-def test_temperature_divides_the_margins_of_both():
-    found = transport_distillation(TEACHER, STUDENT, **{**SETTINGS, "temperature": 2.0})
-    expected = entropic_ot(margin_logits(TEACHER / 2), margin_logits(STUDENT / 2), 0.1).cost
-    assert float(found) == pytest.approx(float(expected), abs=1e-8)
+def test_one_scale_divides_by_temperature_and_spread():
+    torch.testing.assert_close(on_one_scale(TEACHER, 2.0, False), TEACHER / 2)
+    spread = TEACHER.square().mean().sqrt()
+    torch.testing.assert_close(on_one_scale(TEACHER, 2.0, True), TEACHER / spread / 2)
+    rows = torch.stack([TEACHER, 10 + STUDENT])
+    scaled = on_one_scale(rows, 1.0, True)
+    deviations = scaled - scaled.mean(1, keepdim=True)
+    assert float(deviations.square().mean()) == pytest.approx(1.0)
+    assert torch.isfinite(on_one_scale(torch.ones(2, 3), 1.0, True)).all()
+
+
+def test_kl_and_mse_compare_triple_by_triple():
+    z_teacher, z_student = margin_logits(TEACHER), margin_logits(STUDENT)
+    p, q = torch.softmax(z_teacher, 0), torch.softmax(z_student, 0)
+    found = margin_distance(TEACHER, STUDENT, "kl")
+    assert float(found) == pytest.approx(float((p * (p / q).log()).sum()), abs=1e-9)
+    assert float(margin_distance(TEACHER, STUDENT, "mse")) == pytest.approx(0.2111882804, abs=1e-9)
+    permuted = STUDENT[[1, 0, 3, 2]]
+    assert float(margin_distance(TEACHER, permuted, "mse")) != pytest.approx(0.2111882804)
+    assert float(margin_distance(TEACHER, permuted, **SETTINGS)) == pytest.approx(
+        float(margin_distance(TEACHER, STUDENT, **SETTINGS)), abs=1e-8
+    )
+
+
+CANDIDATES_OF_TEACHER = torch.tensor(
+    [[-0.1, -0.7, -1.2], [-0.5, -0.3, -0.9], [-1.4, -0.2, -0.6]], dtype=torch.float64
+)
+CANDIDATES_OF_STUDENT = torch.tensor(
+    [[-0.3, -0.6, -1.0], [-0.9, -0.4, -0.5], [-1.1, -0.4, -0.3]], dtype=torch.float64
+)
+
+
+def test_candidates_are_compared_user_by_user():
+    found = candidate_distance(CANDIDATES_OF_TEACHER, CANDIDATES_OF_STUDENT, "kl")
+    assert float(found) == pytest.approx(0.0309015351, abs=1e-9)
+    centred = [
+        rows - rows.mean(1, keepdim=True) for rows in (CANDIDATES_OF_TEACHER, CANDIDATES_OF_STUDENT)
+    ]
+    expected = float((centred[0] - centred[1]).square().mean())
+    found = candidate_distance(CANDIDATES_OF_TEACHER, CANDIDATES_OF_STUDENT + 3.0, "mse")
+    assert float(found) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("kind", ["kl", "mse"])
+def test_equal_candidates_have_no_distance_and_the_teacher_no_gradient(kind):
+    teacher = CANDIDATES_OF_TEACHER.clone().requires_grad_()
+    student = CANDIDATES_OF_TEACHER.clone().requires_grad_()
+    found = candidate_distance(teacher, student, kind)
+    found.backward()
+    assert float(found.detach()) == pytest.approx(0.0, abs=1e-12)
+    assert teacher.grad is None
+    torch.testing.assert_close(student.grad, torch.zeros_like(student), atol=1e-9, rtol=0)
 
 
 def test_gradient_passes_the_log_sigmoid():
     """d z / d margin = sigma(-margin); d cost / d z is known for these margins."""
     student = STUDENT.clone().requires_grad_()
-    transport_distillation(TEACHER, student, **SETTINGS).backward()
+    margin_distance(TEACHER, student, **SETTINGS).backward()
     of_points = torch.tensor(
         [-0.0288675442, 0.0499672774, -0.0779260205, 0.0655563975], dtype=torch.float64
     )
@@ -59,10 +110,10 @@ def test_the_student_follows_the_teacher_downhill():
     student = STUDENT.clone().requires_grad_()
     optimizer = torch.optim.SGD([student], lr=0.5)
     settings = {**SETTINGS, "regularization": 0.01, "tolerance": 1e-4}
-    first = float(transport_distillation(TEACHER, STUDENT, **settings))
+    first = float(margin_distance(TEACHER, STUDENT, **settings))
     for _ in range(50):
         optimizer.zero_grad()
-        loss = transport_distillation(TEACHER, student, **settings)
+        loss = margin_distance(TEACHER, student, **settings)
         loss.backward()
         optimizer.step()
     assert float(loss.detach()) < first / 2
@@ -70,7 +121,7 @@ def test_the_student_follows_the_teacher_downhill():
 
 def test_without_triples_the_loss_is_a_zero_that_can_be_differentiated():
     student = torch.zeros(0, requires_grad=True)
-    loss = transport_distillation(torch.zeros(0), student, **SETTINGS)
+    loss = margin_distance(torch.zeros(0), student, **SETTINGS)
     loss.backward()
     assert float(loss.detach()) == 0.0
     assert student.grad is not None

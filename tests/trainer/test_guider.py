@@ -75,7 +75,7 @@ def test_the_teacher_is_no_part_of_the_student(tiny_data_path):
 
 
 def test_false_items_take_the_negatives_place_in_distillation(tiny_data_path):
-    guider, train = trainer(tiny_data_path, ot_sample_size=64)
+    guider, train = trainer(tiny_data_path, kd_sample_size=64)
     interactions = train.splits.train
     clean = torch.ones(len(interactions), dtype=torch.bool)
     clean[::4] = False
@@ -106,20 +106,149 @@ def test_kd_weight_ramps_up_over_the_warm_up(tiny_data_path):
     assert weights == pytest.approx([0.2, 0.4, 0.6, 0.8, 0.8, 0.8])
 
 
-def test_teacher_scores_are_softplus_of_minus_the_logit(tiny_data_path):
+def test_pairs_are_scored_by_inner_products(tiny_data_path):
     guider, train = trainer(tiny_data_path)
     guider.teacher.model.eval()
-    losses = guider.teacher.interaction_losses(train.splits.train)
+    interactions = train.splits.train
+    scores = guider.teacher.model.score_pairs(interactions.users, interactions.items)
     with torch.no_grad():
         users, items = guider.teacher.model.propagate()
-    one = (users[train.splits.train.users[5]] * items[train.splits.train.items[5]]).sum()
-    assert losses[5].item() == pytest.approx(torch.log1p(torch.exp(-one)).item(), abs=1e-6)
+    one = (users[interactions.users[5]] * items[interactions.items[5]]).sum()
+    assert scores[5].item() == pytest.approx(one.item(), abs=1e-6)
 
 
 def test_ratings_turn_into_precision_and_recall(tiny_data_path):
-    point = result(tiny_data_path, "GUIDER", likely_false_rating=2)["diagnostics"]["partition"][-1]
+    point = result(tiny_data_path, "GUIDER", likely_false_rating=2)["diagnostics"]["detection"][-1]
+    assert point["label"] == "low_rating"
     assert 0.0 < point["base_rate"] < 1.0
-    assert {"precision", "recall"} <= point.keys()
+    assert 0.0 < point["precision"] <= 1.0
+    assert 0.0 < point["recall"] <= 1.0
+
+
+def test_the_partition_finds_the_taste_that_was_planted(tiny_data_path):
+    """Low ratings are the items of the other group; a trained teacher gives them larger losses."""
+    own = {"likely_false_rating": 2, "epochs": 12, "warmup_epochs": 4}
+    found = result(tiny_data_path, "GUIDER", **own)["diagnostics"]["detection"][-1]
+    assert found["auc"] > 0.6
+    assert found["precision"] > found["base_rate"] + 0.1
+
+
+def one_loss(tiny_data_path, **properties) -> tuple[GuiderTrainer, torch.Tensor]:
+    guider, _ = trainer(tiny_data_path, **properties)
+    for epoch in range(2):  # the first epoch brings the partition
+        guider.epoch = epoch
+        guider.on_epoch_start(epoch)
+    guider.model.train()
+    if guider.teacher is not None:
+        guider.teacher.model.zero_grad()
+    return guider, guider.batch_loss(next(iter(guider.batches)))
+
+
+@pytest.mark.parametrize("kd_loss", ["ot", "kl", "mse"])
+@pytest.mark.parametrize("distillation", ["margins", "candidates"])
+@pytest.mark.parametrize("standardise", [True, False])
+def test_every_distillation_moves_the_student_and_not_the_teacher(
+    tiny_data_path, distillation, kd_loss, standardise
+):
+    guider, loss = one_loss(
+        tiny_data_path, distillation=distillation, kd_loss=kd_loss, kd_weight=1.0,
+        kd_standardise=standardise,
+    )  # fmt: skip
+    loss.backward()
+    assert all(p.grad is None or not p.grad.any() for p in guider.teacher.model.parameters())
+    with_distance = guider.model.ids.users.weight.grad.clone()
+    guider.model.zero_grad()
+    guider.distillation = "none"
+    guider.batch_loss(next(iter(guider.batches))).backward()
+    assert not torch.allclose(with_distance, guider.model.ids.users.weight.grad)
+
+
+def test_distillation_on_candidates_brings_the_student_to_its_teacher(tiny_data_path):
+    """A student that is trained by distillation alone ends with its teacher's ranking."""
+    guider, _ = trainer(tiny_data_path, distillation="candidates", kd_loss="kl", warmup_epochs=0)
+    teacher, student = guider.teacher, guider.model
+    for _ in range(10):
+        teacher.train_epoch(guider._teacher_loss)
+    everyone, pool = torch.arange(1, guider.n_users), guider.candidates
+
+    def agreement() -> float:
+        student.eval()
+        with torch.no_grad():
+            users, items = student.representations()
+        pair = torch.stack([
+            (users[everyone] @ items[pool].T).flatten(),
+            teacher.candidate_logits(everyone, pool).flatten(),
+        ])  # fmt: skip
+        return float(torch.corrcoef(pair)[0, 1])
+
+    before = agreement()
+    for _ in range(60):
+        student.train()
+        guider.optimizer.zero_grad()
+        batch = next(iter(guider.batches))
+        guider._distance_of_candidates(batch, *student.propagate()).backward()
+        guider.optimizer.step()
+    assert agreement() > max(0.8, before + 0.3)
+
+
+def test_the_partition_can_leave_the_teachers_graph(tiny_data_path):
+    guider, train = trainer(tiny_data_path, partition_feeds="graph")
+    edges = guider.teacher.model.ids.adjacency.values().numel()
+    assert edges == 2 * len(train.splits.train)
+    guider.on_epoch_start(0)
+    assert guider.teacher.model.ids.adjacency.values().numel() == 2 * int(guider.clean.sum())
+    assert 0 < int(guider.clean.sum()) < len(train.splits.train)
+
+
+def test_without_distillation_the_student_judges_itself(tiny_data_path):
+    guider, loss = one_loss(tiny_data_path, distillation="none", partition_from="student",
+                            student_loss="dbpr")  # fmt: skip
+    assert guider.teacher is None
+    assert guider.judge is guider.model
+    assert 0 < int(guider.clean.sum()) < len(guider.clean)
+    assert torch.isfinite(loss)
+
+
+@pytest.mark.parametrize("backbone", ["BM3", "VBPR"])
+def test_a_denoised_students_loss_is_dbpr(tiny_data_path, backbone):
+    """Against the formula, row by row, on one batch."""
+    own = {"data_path": str(tiny_data_path), "method": "GUIDER-no-KD", "embedding_size": 8,
+           "dbpr_weight": 0.7, "warmup_epochs": 1, "train_batch_size": 64}  # fmt: skip
+    guider, train, _, _ = prepare(Config(backbone, "tiny", None, own, {}))
+    guider._prepare(train)
+    guider.on_epoch_start(0)
+    guider.model.eval()
+    model, batch = guider.model, next(iter(guider.batches))
+    state = guider.teacher_generator.get_state()
+    loss = guider.batch_loss(batch)
+    guider.teacher_generator.set_state(state)
+    users, items = model.propagate()
+    vectors = model.batch_vectors(batch, users, items, with_negatives=True)
+    clean = guider.clean[batch.rows]
+    if backbone == "BM3":
+        terms = model.positive_term(batch, users, items, vectors)
+    else:
+        positive = (vectors.users * vectors.positives).sum(-1)
+        terms = torch.log1p(torch.exp((vectors.users * vectors.negatives).sum(-1) - positive))
+    expected = terms[clean].mean() + model.auxiliary_loss(batch, users, items, vectors)
+    false, has_false = guider.false_items.draw(batch.users[clean], guider.teacher_generator)
+    user, own_item = (rows[clean][has_false] for rows in (vectors.users, vectors.positives))
+    margin = (user * (own_item - model.item_vectors(items, false[has_false]))).sum(-1)
+    expected = expected + 0.7 * torch.log1p(torch.exp(-margin)).mean()
+    torch.testing.assert_close(loss, expected)
+
+
+def test_the_ablations_state_what_they_change(tiny_data_path):
+    from recbole_guider.property_layers import resolve
+
+    full = resolve("BM3", "GUIDER", "tiny")
+    changed = {
+        method: {k: v for k, v in resolve("BM3", method, "tiny").items() if v != full[k]}
+        for method in ("GUIDER-DBPR", "GUIDER-no-AMSC")
+    }
+    for change in changed.values():
+        change.pop("method")
+    assert changed == {"GUIDER-DBPR": {"dbpr": "none"}, "GUIDER-no-AMSC": {"amsc_threshold": 1.0}}
 
 
 def test_a_batch_without_true_interactions_is_harmless(tiny_data_path):
@@ -129,7 +258,9 @@ def test_a_batch_without_true_interactions_is_harmless(tiny_data_path):
     loss = guider.batch_loss(batch)
     assert torch.isfinite(loss)
     guider.teacher.train_epoch(guider._teacher_loss)
-    assert torch.isfinite(guider.teacher.interaction_losses(train.splits.train)).all()
+    interactions = train.splits.train
+    scores = guider.teacher.model.score_pairs(interactions.users, interactions.items)
+    assert torch.isfinite(scores).all()
 
 
 def test_teachers_of_neighbouring_seeds_are_no_ones_student(tiny_data_path):
@@ -154,6 +285,12 @@ def test_the_literal_form_warms_up_with_plain_bpr(tiny_data_path):
         ({"teacher_model": "LigtGCN"}, "Did you mean 'LightGCN'"),
         ({"teacher_learning_rate": 1e25}, "teacher's training loss"),
         ({"learning_rate": 1e30, "epochs": 1}, "Lower learning_rate"),
+        (
+            {"partition_feeds": "graph", "teacher_model": "BPR", "teacher_reg_weight": 0.1},
+            "teacher_model BPR has no graph",
+        ),
+        ({"partition_feeds": "both", "partition_from": "student"}, "only a teacher's graph"),
+        ({"kd_loss": "k1"}, "Known: kl, mse, ot"),
         ({"amsc_quantile": 1.5}, "amsc_quantile: expected a number"),
         ({"kd_weight": None}, "kd_weight: expected a number"),
         ({"ot_marginals": "sofmax"}, "Did you mean 'softmax'"),

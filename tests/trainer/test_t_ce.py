@@ -6,12 +6,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.nn.functional import softplus
 
 from recbole_guider.model.base import bpr_loss
 from recbole_guider.trainer.t_ce import (
     drop_rate,
     kept_count,
-    pairwise_truncated,
+    kept_interactions,
     pointwise_truncated,
     smallest,
 )
@@ -30,21 +31,26 @@ def logits(values: list[float]) -> torch.Tensor:
     return torch.tensor(values, dtype=torch.float64, requires_grad=True)
 
 
+def truncated(positive: torch.Tensor, negative: torch.Tensor, rate: float, base: str):
+    kept = kept_interactions(softplus(-positive), rate, base)
+    return pointwise_truncated(positive, negative, kept)
+
+
 @pytest.mark.parametrize(("rate", "expected"), BATCH_RATE.items())
 def test_batch_rate_drops_that_share_of_all_samples_from_the_positives(rate, expected):
-    loss = pointwise_truncated(logits(POSITIVE), logits(NEGATIVE), rate, "batch")
+    loss = truncated(logits(POSITIVE), logits(NEGATIVE), rate, "batch")
     assert loss.item() == pytest.approx(expected, abs=1e-9)
 
 
 @pytest.mark.parametrize(("rate", "expected"), POSITIVE_RATE.items())
 def test_positive_rate_counts_positives_only(rate, expected):
-    loss = pointwise_truncated(logits(POSITIVE), logits(NEGATIVE), rate, "positive")
+    loss = truncated(logits(POSITIVE), logits(NEGATIVE), rate, "positive")
     assert loss.item() == pytest.approx(expected, abs=1e-9)
 
 
 def test_dropped_samples_get_no_gradient():
     positive, negative = logits(POSITIVE), logits(NEGATIVE)
-    pointwise_truncated(positive, negative, 0.2, "batch").backward()
+    truncated(positive, negative, 0.2, "batch").backward()
     gradient = torch.cat([positive.grad, negative.grad]).tolist()
     assert gradient == pytest.approx(GRADIENT_AT_02, abs=1e-9)
 
@@ -55,7 +61,8 @@ def test_dropped_samples_get_no_gradient():
 def test_pairwise_form_truncates_triples(rate, expected):
     positive = torch.tensor([1.5, 0.2, -0.7, 2.2, 0.9], dtype=torch.float64)
     negative = torch.tensor([0.1, 0.6, 0.4, -1.0, 0.8], dtype=torch.float64)
-    loss = pairwise_truncated(bpr_loss(positive, negative), rate)
+    losses = bpr_loss(positive, negative)
+    loss = losses[kept_interactions(losses, rate, "positive")].mean()
     assert loss.item() == pytest.approx(expected, abs=1e-9)
 
 
