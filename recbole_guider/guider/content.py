@@ -6,11 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
-from recbole_guider.guider.calibration import (
-    InteractionCalibrator,
-    distinct_rows,
-    threshold_at_quantile,
-)
+from recbole_guider.guider.calibration import InteractionCalibrator, distinct_rows
+from recbole_guider.guider.similarity import Content, most_similar_pairs, pairs_above
 from recbole_guider.kernels.hashing import cross_modal_hash, hash_confidence
 
 
@@ -29,17 +26,12 @@ def content_calibrator(config: Any, dataset: Any) -> tuple[InteractionCalibrator
     present = {name: dataset.items_with(name) for name in features}
     if config["duplicate_features"] == "ignore":
         present = {name: present[name] & distinct_rows(features[name]) for name in features}
-    confidence = _confidence(config, features, present)
-    threshold = config["amsc_threshold"]
-    if threshold is None:
-        share = config["amsc_quantile"]
-        threshold = threshold_at_quantile(
-            train.users, train.items, features, confidence, share, present
-        )
-    calibrator = InteractionCalibrator(
-        train.users, train.items, features, threshold, confidence, present
-    )
-    return calibrator, threshold
+    content = Content(features, _confidence(config, features, present), present)
+    if config["amsc_threshold"] is None:
+        pairs = most_similar_pairs(train.users, train.items, content, config["amsc_quantile"])
+    else:
+        pairs = pairs_above(train.users, train.items, content, config["amsc_threshold"])
+    return InteractionCalibrator(train.users, train.items, pairs), pairs.threshold
 
 
 def _confidence(

@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from recbole_guider.guider import calibration
+from recbole_guider.guider import similarity
 from recbole_guider.guider.calibration import (
     InteractionCalibrator,
     Partition,
     partition_interactions,
-    threshold_at_quantile,
 )
+from recbole_guider.guider.similarity import Content, most_similar_pairs, pairs_above
 
 # Six items, four users; worked out by hand in double precision.
 TEXT = [[1, 0.2, -0.1], [0.9, 0.1, 0], [-0.3, 1, 0.4], [0.2, 0.8, 0.6], [0.1, -0.9, 0.7],
@@ -118,10 +118,10 @@ def test_partition_equals_the_worked_example(threshold):
 @settings(max_examples=60, deadline=None)
 @given(cases())
 def test_partition_equals_the_definition(case):
-    *arguments, present = case
-    calibrator = InteractionCalibrator(*arguments[1:], present)
-    partition = calibrator.partition(arguments[0])
-    reliable, clean = by_hand(*arguments, present)
+    losses, users, items, modalities, threshold, confidence, present = case
+    pairs = pairs_above(users, items, Content(modalities, confidence, present), threshold)
+    partition = InteractionCalibrator(users, items, pairs).partition(losses)
+    reliable, clean = by_hand(*case)
     assert torch.equal(partition.reliable, reliable)
     assert torch.equal(partition.clean, clean)
 
@@ -151,6 +151,10 @@ def test_a_higher_threshold_rescues_fewer_and_every_user_keeps_one(case, other):
     assert set(users[reliable].tolist()) == set(users.tolist())
 
 
+def as_set(pairs):
+    return set(zip(pairs.rows.tolist(), pairs.columns.tolist()))
+
+
 def test_blocks_change_nothing(monkeypatch):
     generator = torch.Generator().manual_seed(0)
     taken = torch.rand(30, 40, generator=generator) < 0.3
@@ -159,12 +163,14 @@ def test_blocks_change_nothing(monkeypatch):
     modalities = {"text": torch.randn(40, 4, generator=generator, dtype=torch.float64)}
     losses = torch.rand(len(users), generator=generator)
     whole = partition_interactions(losses, users, items, modalities, 0.6, None)
-    share = threshold_at_quantile(users, items, modalities, None, 0.1)
-    monkeypatch.setattr(calibration, "BLOCK", 100)
+    share = most_similar_pairs(users, items, Content(modalities), 0.1)
+    monkeypatch.setattr(similarity, "BLOCK", 100)
     blocks = partition_interactions(losses, users, items, modalities, 0.6, None)
     assert 0 < int((whole[1] & ~whole[0]).sum()) < int((~whole[0]).sum())
     assert all(torch.equal(a, b) for a, b in zip(whole, blocks))
-    assert threshold_at_quantile(users, items, modalities, None, 0.1) == share
+    again = most_similar_pairs(users, items, Content(modalities), 0.1)
+    assert again.threshold == share.threshold
+    assert as_set(again) == as_set(share)
 
 
 def test_threshold_one_rescues_nothing_even_among_equal_items():
@@ -177,8 +183,8 @@ def test_threshold_one_rescues_nothing_even_among_equal_items():
     reliable, clean = partition_interactions(losses, users, items, modalities, 1.0, None)
     assert torch.equal(clean, reliable)
     for confidence in (None, torch.full((128,), 1.0 + 1e-6)):
-        pairs = calibration._co_consumed(users, items, modalities, confidence, None)
-        assert max(float(similarity.max()) for _, _, similarity in pairs) == 1.0
+        pairs = similarity._co_consumed(users, items, Content(modalities, confidence))
+        assert max(float(values.max()) for _, _, values in pairs) == 1.0
     _, clean = partition_interactions(losses, users, items, modalities, 0.99, confidence)
     assert clean.all()
 
@@ -207,7 +213,8 @@ def test_imputed_rows_resemble_nothing():
     losses = torch.tensor([0.0, 1.0])
     imputed = {"image": torch.tensor([False, True, False])}
     for present, rescued in ((None, True), (imputed, False)):
-        calibrator = InteractionCalibrator(users, items, modalities, 0.5, None, present)
+        pairs = pairs_above(users, items, Content(modalities, None, present), 0.5)
+        calibrator = InteractionCalibrator(users, items, pairs)
         assert calibrator.partition(losses).rescued.tolist() == [False, rescued]
 
 
@@ -228,7 +235,7 @@ def test_empty_inputs():
     losses, users, items, _, confidence = oracle_case()
     reliable, clean = partition_interactions(losses, users, items, {}, 0.0, confidence)
     assert torch.equal(reliable, clean)
-    assert threshold_at_quantile(nothing, nothing, {"t": torch.eye(3)}, None, 0.5) == 0.0
+    assert most_similar_pairs(nothing, nothing, Content({"t": torch.eye(3)}), 0.5).threshold == 0.0
 
 
 def test_partition_names_its_parts():
@@ -243,13 +250,16 @@ def test_quantile_threshold_is_exceeded_by_the_share(share):
     users, items = (torch.rand(50, 60, generator=generator) < 0.2).nonzero().T
     modalities = {"text": torch.randn(60, 5, generator=generator)}
     confidence = torch.rand(60, generator=generator)
-    threshold = threshold_at_quantile(users, items, modalities, confidence, share)
-    values = torch.cat([
-        torch.from_numpy(similarity[rows != columns])
-        for rows, columns, similarity in calibration._co_consumed(
-            users, items, modalities, confidence, None
-        )
-    ])  # fmt: skip
+    content = Content(modalities, confidence)
+    found = most_similar_pairs(users, items, content, share)
+    threshold = found.threshold
+    pairs = list(similarity._co_consumed(users, items, content))
+    values = torch.cat([torch.from_numpy(values) for _, _, values in pairs])
+    ends = {(i, k): value for rows, columns, some in pairs
+            for i, k, value in zip(rows.tolist(), columns.tolist(), some.tolist())}  # fmt: skip
+    assert len(ends) == len(values)
+    assert as_set(found) == {ends_of for ends_of, value in ends.items() if value > threshold}
+    assert as_set(found) == as_set(pairs_above(users, items, content, threshold))
     together = torch.zeros(50, 60)
     together[users, items] = 1
     assert len(values) == int((together.T @ together).fill_diagonal_(0).count_nonzero())
@@ -262,4 +272,4 @@ def test_quantile_threshold_is_exceeded_by_the_share(share):
 def test_quantile_refuses_what_is_no_share(share):
     _, users, items, modalities, _ = oracle_case()
     with pytest.raises(ValueError, match="share"):
-        threshold_at_quantile(users, items, modalities, None, share)
+        most_similar_pairs(users, items, Content(modalities), share)
