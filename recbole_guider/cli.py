@@ -56,9 +56,13 @@ def parser() -> Parser:
     made.add_argument("--backbones", action="append", help="backbones instead of the grid's: a,b")
     made.add_argument("--methods", action="append", help="methods instead of the grid's: a,b")
     made.add_argument("--seeds", type=_count, help="how many seeds, instead of the grid's number")
+    made.add_argument("--settings", action="append", metavar="VALUES",
+                      help="values of the varied property to run, of the grid's: a,b")  # fmt: skip
     made.add_argument("--workers", type=_count, help="cells at a time (default: one per core)")
     made.add_argument("--plan", action="store_true", help="say what would run; run nothing")
-    made.add_argument("--only", metavar="CELL", help="run this cell: data set/backbone/method/seed")
+    made.add_argument(
+        "--only", metavar="CELL", help="run this cell: data set/backbone/method/seed[/setting]"
+    )
     made.add_argument("--results", metavar="DIR", default="leaderboard/results",
                       help="where records go (default: %(default)s)")  # fmt: skip
     made.add_argument("--leaderboard", metavar="DIR", default="leaderboard",
@@ -137,6 +141,7 @@ def _main(given: list[str]) -> int:
         backbones=names_in(options.backbones),
         methods=names_in(options.methods),
         seeds=options.seeds,
+        settings=names_in(options.settings),
         files=names_in(options.config_files),
         command_line=properties,
     )

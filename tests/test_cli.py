@@ -47,6 +47,7 @@ def left(tmp_path):
         ("--grid smoke --config_files no.yaml", "no.yaml: cannot be read"),
         ("--grid no.yaml", "no.yaml: cannot be read"),
         ("--grid smoke --only ml-100k/BM3/Bass/2022", "Did you mean 'ml-100k/BM3/Base/2022'?"),
+        ("--grid smoke --settings 0.1", "this grid varies no property"),
         ("--grid smoke extra", "cannot use the argument 'extra'"),
         ("--grid", "expected one argument"),
     ],

@@ -27,16 +27,26 @@ WITHOUT_EFFECT = frozenset({
 
 
 class CellName(NamedTuple):
-    """Names a cell among those of a grid; shown as ``ml-100k/BM3/GUIDER/2022``."""
+    """Names a cell among those of a grid; shown as ``ml-100k/BM3/GUIDER/2022``.
+
+    The setting, such as ``noise_ratio=0.1``, is the value of the property that the grid varies;
+    empty, and not shown, where nothing varies or the combination does not know the property.
+    """
 
     dataset: str
     backbone: str
     method: str
     seed: int
+    setting: str = ""
 
     def __str__(self) -> str:
         """Returns the parts joined by slashes, as ``--only`` reads them."""
-        return "/".join(map(str, self))
+        return "/".join(map(str, self if self.setting else self[:4]))
+
+    @property
+    def kind(self) -> tuple[str, str, str]:
+        """Data set, backbone and method: cells of a kind cost about the same."""
+        return self[:3]
 
 
 @dataclass(frozen=True)
@@ -44,8 +54,9 @@ class Cell:
     """One data set, backbone, method and seed, with the properties that a user set.
 
     Args:
-        name: data set, backbone, method, seed.
-        overrides: properties set by the grid or the user, all known to this combination.
+        name: data set, backbone, method, seed and setting.
+        overrides: properties set by the grid, its setting or the user, all known to this
+            combination.
     """
 
     name: CellName
@@ -58,7 +69,7 @@ class Cell:
         Raises:
             InputError: an override is unknown or of a type that cannot be meant.
         """
-        dataset, backbone, method, _ = self.name
+        dataset, backbone, method = self.name.kind
         return resolve(backbone, method, dataset, overrides=self.given)
 
     @property

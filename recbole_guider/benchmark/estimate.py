@@ -26,17 +26,17 @@ class Estimates:
     def __init__(self, finished: Iterable[tuple[CellName, Any, float, float]] = ()) -> None:
         self._costs: dict[tuple[Any, ...], list[Cost]] = {}
         for name, epochs, seconds, memory in finished:
-            self._costs.setdefault((*name[:3], epochs), []).append(Cost(seconds, memory))
+            self._costs.setdefault((*name.kind, epochs), []).append(Cost(seconds, memory))
 
     def add(self, record: Record) -> None:
         """Counts one more finished cell."""
-        kind = (*record.cell[:3], record.config["epochs"])
+        kind = (*record.cell.kind, record.config["epochs"])
         cost = Cost(record.seconds["total"], record.peak_memory_mb)
         self._costs.setdefault(kind, []).append(cost)
 
     def cost(self, cell: Cell) -> Cost | None:
         """Returns mean seconds and largest memory of similar cells; None if none has finished."""
-        costs = self._costs.get((*cell.name[:3], cell.properties["epochs"]))
+        costs = self._costs.get((*cell.name.kind, cell.properties["epochs"]))
         if not costs:
             return None
         seconds = statistics.fmean(cost.seconds for cost in costs)

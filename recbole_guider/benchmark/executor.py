@@ -115,7 +115,7 @@ def _fill(waiting: deque[Cell], crew: _Crew, workers: int, progress: Progress) -
         cell = waiting.popleft()
         with crew.store.lock(cell.key) as free:
             # Another runner may have finished it meanwhile.
-            record = crew.store.read(cell.key) if free else None
+            record = crew.store.record(cell) if free else None
         if record is not None:
             progress.finished(record, waiting, crew.clock())
         elif free:
@@ -171,7 +171,7 @@ class _Crew:
     def _outcome(self, cell: Cell, code: int | None) -> Record | Failure | None:
         if code == BUSY:
             return None
-        record = self.store.read(cell.key)
+        record = self.store.record(cell)
         if record is not None:
             return record
         failure = self.store.failure(cell.key) if code in (FAILED, REFUSED) else None

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
 
-from recbole_guider.errors import InputError, nearest_name
+from recbole_guider.benchmark.vary import read_vary
+from recbole_guider.errors import InputError, nearest_name, one_of
 from recbole_guider.evaluator.metric_names import parse_metric
 from recbole_guider.property_layers import load_properties, names, property_file
 
 _LISTS = ("datasets", "backbones", "methods", "baselines", "metrics")
-_OTHERS = ("title", "fallback_dataset", "seeds", "overrides")
+_OTHERS = ("title", "fallback_dataset", "seeds", "overrides", "vary", "figure")
+FIGURES = ("settings", "training", "scores")  # kinds of figures, see recbole_guider.report.figures
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,9 @@ class Grid:
         seeds: how many seeds; they are ``seed``, ``seed + 1`` and so on.
         fallback_dataset: what stands in when none of the data sets is installed; None for nothing.
         overrides: properties set for every cell that knows them.
+        vary: the property whose values the grid compares; None for none.
+        settings: name of a setting, such as ``noise_ratio=0.1`` -> that property's value.
+        figure: kind of the figure beside the tables; None for none.
     """
 
     name: str
@@ -42,6 +47,9 @@ class Grid:
     seeds: int = 1
     fallback_dataset: Optional[str] = None  # noqa: UP045 (Python 3.9)
     overrides: Mapping[str, Any] = field(default_factory=dict)
+    vary: Optional[str] = None  # noqa: UP045
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    figure: Optional[str] = None  # noqa: UP045
 
 
 def load_grid(name: str) -> Grid:
@@ -81,14 +89,32 @@ def load_grid(name: str) -> Grid:
             where=path,
             mend="Write one property a line below overrides:.",
         )
+    varied = read_vary(content.get("vary"), path)
     return Grid(
         name=path.stem,
         title=_text(content, "title", path) or path.stem,
         seeds=seeds,
         fallback_dataset=_text(content, "fallback_dataset", path),
         overrides=overrides,
+        vary=varied.key if varied else None,
+        settings=varied.settings if varied else {},
+        figure=_figure(content, path, varied is not None),
         **axes,
     )
+
+
+def _figure(content: Mapping[str, Any], path: Path, varied: bool) -> str | None:
+    kind = content.get("figure")
+    if kind is None or kind == "none":
+        return None
+    one_of(kind, FIGURES, f"{path}: figure")
+    if kind == "settings" and not varied:
+        raise InputError(
+            "figure is settings, but no property varies",
+            where=path,
+            mend="Add an entry vary, or choose training or scores.",
+        )
+    return str(kind)
 
 
 def _text(content: Mapping[str, Any], key: str, path: Path) -> str | None:

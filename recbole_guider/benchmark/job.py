@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Callable
 
-from recbole_guider.benchmark.cell import Cell, CellName
+from recbole_guider.benchmark.cell import Cell, CellName, key_of
 from recbole_guider.benchmark.estimate import Estimates, say_duration
 from recbole_guider.benchmark.executor import run_cells
 from recbole_guider.benchmark.progress import Progress
@@ -24,7 +24,8 @@ class Job:
 
     Args:
         selection: the cells, and what a reader must know about them.
-        only: run this cell alone, written as ``data set/backbone/method/seed``.
+        only: run this cell alone, written as ``data set/backbone/method/seed``, and ``/setting``
+            where it has one.
         results: the store's folder.
         workers: cells at a time; None for as many as the cores allow.
         repeat: returns the command that runs a cell alone again.
@@ -57,6 +58,8 @@ class Job:
     def run(self, run: Run = quick_start, **options: Any) -> dict[CellName, Failure]:
         """Runs what is missing and returns the cells that failed.
 
+        Cells with one key, such as two settings that come to the same properties, run once.
+
         Args:
             run: computes one cell in its process.
             options: passed on to ``run_cells``.
@@ -70,11 +73,16 @@ class Job:
             {(cell.name.dataset, cell.properties["data_path"]) for cell in self.wanted}
         ):
             ensure_prepared(dataset, data_path)
-        missing = [cell for cell in self.wanted if self.store.read(cell.key) is None]
-        cached = len(self.wanted) - len(missing)
+        different = {cell.key: cell for cell in reversed(self.wanted)}
+        missing = [
+            cell
+            for cell in self.wanted
+            if different[cell.key] is cell and self.store.read(cell.key) is None
+        ]
+        cached = len(different) - len(missing)
         estimates = Estimates(self.store.costs())
-        progress = Progress(len(self.wanted), cached, self.workers, estimates)
-        return run_cells(
+        progress = Progress(len(different), cached, self.workers, estimates)
+        failures = run_cells(
             missing,
             self.store,
             workers=self.workers,
@@ -84,31 +92,46 @@ class Job:
             run=run,
             **options,
         )
+        failed = {cell.key: failures[cell.name] for cell in missing if cell.name in failures}
+        return {
+            cell.name: self._named(failed[cell.key], cell)
+            for cell in self.wanted
+            if cell.key in failed
+        }
+
+    def _named(self, failure: Failure, cell: Cell) -> Failure:
+        """Returns the failure under a cell's own name, with the command that repeats this cell."""
+        if failure.cell == cell.name:
+            return failure
+        return replace(failure, cell=cell.name, command=self.repeat(cell.name))
 
     def plan(self) -> str:
         """Returns a table of the cells, which have finished, and what the others may cost."""
         from tabulate import tabulate
 
         estimates = Estimates(self.store.costs())
+        settings = [cell.name.setting for cell in self.wanted]
         rows: dict[tuple[str, ...], list[Any]] = {}
-        missing: list[Cell] = []
+        missing: dict[str, Cell] = {}
         for cell in self.wanted:
-            row = rows.setdefault(cell.name[:3], [[], [], [], "unknown", "unknown"])
+            own = (cell.name.setting,) if any(settings) else ()
+            row = rows.setdefault((*cell.name.kind, *own), [[], [], [], "unknown", "unknown"])
             state = self._state(cell)
             row[state].append(cell.name.seed)
             if state:
-                missing.append(cell)
+                missing.setdefault(key_of(cell.properties, ""), cell)
             cost = estimates.cost(cell)
             if cost is not None:
                 row[3:] = [say_duration(cost.seconds), f"{cost.memory_mb:.0f} MiB"]
         table = tabulate(
             [[*key, *(" ".join(map(str, seeds)) for seeds in row[:3]), *row[3:]]
              for key, row in rows.items()],
-            headers=["data set", "backbone", "method", "finished", "to run", "failed before",
+            headers=["data set", "backbone", "method", *(["setting"] if any(settings) else []),
+                     "finished", "to run", "failed before",
                      "time per cell", "memory"],
             disable_numparse=True,
         )  # fmt: skip
-        return f"{table}\n\n{self._total(missing, estimates)}"
+        return f"{table}\n\n{self._total(list(missing.values()), estimates)}"
 
     def _state(self, cell: Cell) -> int:
         """Returns 0 for finished, 1 for to run, 2 for to run again after a failure."""
@@ -141,7 +164,7 @@ class Job:
         for cell in cells:
             if not has_interactions(cell.data_folder, cell.name.dataset):
                 continue
-            record, failure = self.store.read(cell.key), self.store.failure(cell.key)
+            record, failure = self.store.record(cell), self.store.failure(cell.key)
             if record is not None:
                 records[cell.name] = record
             elif failure is not None:

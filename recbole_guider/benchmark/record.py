@@ -34,7 +34,7 @@ class Record:
 
     Attributes:
         key: the cell's key.
-        cell: data set, backbone, method, seed.
+        cell: data set, backbone, method, seed; its setting is known to the grid that asks for it.
         protocol: what is masked at test.
         config: the resolved properties of the run.
         data: content hash, counts and modality widths of the data set.
@@ -114,7 +114,7 @@ def content_of(cell: Cell, result: Mapping[str, Any]) -> tuple[dict[str, Any], b
     content = {
         "schema": SCHEMA,
         "key": cell.key,
-        "cell": cell.name._asdict(),
+        "cell": _named(cell.name),
         "protocol": config["protocol"],
         "config": config,
         "data": _finite(result["data"]),
@@ -130,6 +130,15 @@ def content_of(cell: Cell, result: Mapping[str, Any]) -> tuple[dict[str, Any], b
         "arrays": hashlib.sha256(arrays).hexdigest(),
     }
     return {**content, "checksum": checksum(content)}, arrays
+
+
+def _named(name: CellName) -> dict[str, Any]:
+    """Returns a cell's name without its setting, so that no record depends on who asked first.
+
+    Grids that vary different properties, or none, share the record of cells whose resolved
+    properties, which hold the setting's value, agree.
+    """
+    return {key: value for key, value in name._asdict().items() if key != "setting"}
 
 
 def record_from(content: Any, key: str, file: Path) -> Record:

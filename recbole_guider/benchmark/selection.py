@@ -9,19 +9,16 @@ from typing import Any, Optional
 
 from recbole_guider.benchmark.cell import WITHOUT_EFFECT, Cell, CellName
 from recbole_guider.benchmark.grid import Grid
-from recbole_guider.data.prepare import installed, not_installed
+from recbole_guider.benchmark.presence import present_datasets
+from recbole_guider.benchmark.vary import AXES, chosen_settings
 from recbole_guider.errors import InputError, nearest_name
 from recbole_guider.property_layers import (
     known_keys,
     lay_over,
     load_properties,
-    names,
     property_file,
     resolve,
 )
-
-# Properties that the axes of a grid decide, and the options that choose them.
-_AXES = {"dataset": "--datasets", "model": "--backbones", "method": "--methods"}
 
 
 @dataclass(frozen=True)
@@ -49,14 +46,16 @@ def select(
     backbones: Sequence[str] = (),
     methods: Sequence[str] = (),
     seeds: Optional[int] = None,  # noqa: UP045
+    settings: Sequence[str] = (),
     files: Sequence[str] = (),
     command_line: Mapping[str, Any] | None = None,
 ) -> Selection:
     """Expands a grid, or what the user selected of it, to cells.
 
-    The order is data set, backbone, seed, method: a run that stops early leaves one backbone after
-    the other compared across all methods on the same seeds, rather than many methods of which none
-    can be compared with another.
+    The order is data set, backbone, seed, setting, method: a run that stops early leaves one
+    backbone after the other compared across all methods on the same seeds, rather than many methods
+    of which none can be compared with another. A combination that does not know the property that
+    varies has one cell, which comes with the first setting.
 
     Args:
         grid: the grid.
@@ -65,12 +64,15 @@ def select(
         backbones: backbones.
         methods: methods.
         seeds: how many seeds, instead of the grid's number.
+        settings: values of the varied property, or names of settings, to run of the grid's.
         files: YAML files of properties; they win over the grid's overrides.
         command_line: properties that win over everything.
 
     Raises:
-        InputError: an unknown name or property, or a data set asked for by name is not installed.
+        InputError: an unknown name, value or property, or a data set asked for by name is not
+            installed.
     """
+    of_settings = chosen_settings(grid.vary, grid.settings, settings)
     overrides, sources = _layered(grid, files, command_line or {})
     chosen_backbones = _chosen("model", backbones, grid.backbones)
     chosen_methods = _chosen("method", methods, grid.methods)
@@ -79,7 +81,7 @@ def select(
         or resolve(chosen_backbones[0], chosen_methods[0], grid.datasets[0])["data_path"]
     )
     asked = _ordered(datasets, grid.datasets)
-    chosen_datasets, absent, notes = _present(grid, asked, data_path)
+    chosen_datasets, absent, notes = present_datasets(grid, asked, data_path)
     count = grid.seeds if seeds is None else seeds
     known = {
         (d, b, m): known_keys(b, m, d)
@@ -88,24 +90,32 @@ def select(
         for m in chosen_methods
     }
     every = frozenset().union(*known.values())
-    for key, where in sources.items():
+    varied = {grid.vary: f"{_origin(grid)}vary {grid.vary}"} if grid.vary else {}
+    for key, where in {**sources, **varied}.items():
         if key not in every:
             hint = nearest_name(key, every)
             raise InputError("no cell of this grid knows the property", where=where, mend=hint)
     start = overrides.pop("seed", None)
-    cells = []
+    cells: list[Cell] = []
     for dataset in chosen_datasets:
         for backbone in chosen_backbones:
             first = _first_seed(start, resolve(backbone, chosen_methods[0], dataset))
             for seed in range(first, first + count):
-                for method in chosen_methods:
-                    own = known[dataset, backbone, method]
-                    applied = {key: value for key, value in overrides.items() if key in own}
-                    cells.append(Cell(CellName(dataset, backbone, method, seed), applied))
+                for place, setting in enumerate(of_settings or [""]):
+                    for method in chosen_methods:
+                        own = known[dataset, backbone, method]
+                        applied = {key: value for key, value in overrides.items() if key in own}
+                        name = CellName(dataset, backbone, method, seed)
+                        if grid.vary in own:
+                            applied[grid.vary] = of_settings[setting]
+                            cells.append(Cell(name._replace(setting=setting), applied))
+                        elif place == 0:
+                            cells.append(Cell(name, applied))
     narrowed = [
         *_narrowed(asked or grid.datasets, grid.datasets),
         *_narrowed(chosen_backbones, grid.backbones),
         *_narrowed(chosen_methods, grid.methods),
+        *_narrowed(tuple(of_settings), tuple(grid.settings)),
         *([] if count == grid.seeds else [f"{_seeds(count)} instead of {grid.seeds}."]),
     ]
     notes += narrowed
@@ -125,6 +135,7 @@ def select(
         backbones=chosen_backbones,
         methods=chosen_methods,
         seeds=count,
+        settings=of_settings,
     )
     return Selection(selected, tuple(cells), tuple(notes), absent)
 
@@ -140,13 +151,20 @@ def _layered(
     for where, layer in [*layers, ("--", command_line)]:
         lay_over(overrides, layer)
         sources.update({key: f"{where}{key}" for key in layer})
-    for key, option in _AXES.items():
-        if key in overrides:
+    for key, axis in AXES.items():
+        if key in overrides and key != "seed":  # a seed is the first one of the axis
             raise InputError(
                 "is an axis of the grid and no property of its cells",
                 where=sources[key],
-                mend=f"Use {option} {overrides[key]}.",
+                mend=f"Use --{axis} {overrides[key]}.",
             )
+    if grid.vary is not None and grid.vary in overrides:
+        in_grid = sources[grid.vary].startswith(_origin(grid))
+        raise InputError(
+            "is what this grid varies and no property of all its cells",
+            where=sources[grid.vary],
+            mend="Keep it under vary alone." if in_grid else "Use --settings to choose values.",
+        )
     data_path = overrides.get("data_path", "dataset/")
     if not isinstance(data_path, str) or not data_path:
         raise InputError(
@@ -185,57 +203,6 @@ def _narrowed(chosen: tuple[str, ...], axis: tuple[str, ...]) -> list[str]:
 
 def _seeds(count: int) -> str:
     return f"{count} seed{'s' if count > 1 else ''}"
-
-
-def _present(
-    grid: Grid, asked: tuple[str, ...], data_path: Path
-) -> tuple[tuple[str, ...], dict[str, str], list[str]]:
-    """Returns data sets to run, those of the grid that are absent, and notes for the reader."""
-    here = {*installed(data_path), *_brought()}
-    fallback = grid.fallback_dataset
-    if fallback is not None:
-        known = {*here, *names("dataset")}
-        if fallback not in known:
-            raise InputError(
-                f"fallback_dataset names the unknown data set '{fallback}'",
-                where=f"grid {grid.name}",
-                mend=nearest_name(fallback, known),
-            )
-    absent = {
-        name: not_installed(name, data_path / name)
-        for name in (asked or grid.datasets)
-        if name not in here
-    }
-    if asked and absent:
-        raise next(iter(absent.values()))
-    present = tuple(name for name in (asked or grid.datasets) if name not in absent)
-    notes = []
-    if absent:
-        unknown = [error for name, error in absent.items() if name not in names("dataset")]
-        if unknown:
-            raise unknown[0]
-        listed = ", ".join(absent)
-        if present:
-            notes.append(f"Not installed and therefore left out: {listed}.")
-        elif fallback is not None:
-            present = (fallback,)
-            notes.append(
-                f"None of this grid's data sets ({listed}) is installed; {fallback} stands in."
-            )
-        else:
-            raise next(iter(absent.values()))
-    advice = {name: _how_to_get(name) for name in absent}
-    return present, advice, notes
-
-
-def _how_to_get(dataset: str) -> str:
-    """Returns the advice of a data set's property file; nothing for one that the suite brings."""
-    return str(load_properties(property_file("dataset", dataset)).get("how_to_get") or "")
-
-
-def _brought() -> list[str]:
-    """Returns the data sets that are made on first use."""
-    return [name for name in names("dataset") if not _how_to_get(name)]
 
 
 def _require_metrics(grid: Grid, properties: Mapping[str, Any]) -> None:

@@ -15,7 +15,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Optional
 
@@ -37,7 +37,7 @@ class Failure:
     """Why a cell failed.
 
     Attributes:
-        cell: data set, backbone, method, seed.
+        cell: data set, backbone, method, seed, setting.
         reason: one line.
         traceback: its last lines; empty for a user's mistake or a killed process.
         command: what repeats the cell alone.
@@ -140,6 +140,13 @@ class Store:
                 with contextlib.suppress(FileNotFoundError):
                     os.replace(path, f"{path}.damaged")
         return None
+
+    def record(self, cell: Cell) -> Optional[Record]:  # noqa: UP045
+        """Returns what :meth:`read` returns for the cell, under the name that its grid gives it."""
+        record = self.read(cell.key)
+        if record is None or record.cell == cell.name:
+            return record
+        return replace(record, cell=cell.name)
 
     def write(self, cell: Cell, result: Mapping[str, Any]) -> None:
         """Stores what ``quick_start.run`` returned for a cell and forgets an earlier failure.

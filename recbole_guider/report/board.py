@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recbole_guider.report.comparison import BARE, Comparison, compare_records
-from recbole_guider.report.results import CellKey, Record, ResultKey, cell_key
+from recbole_guider.report.results import CellKey, Record, Result, ResultKey, cell_key, result_key
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,10 @@ class Board:
         methods: the same for methods, the bare backbone first.
         metrics: metrics in the grid's order; higher is better in all of them.
         baselines: methods that the proposed ones are compared with.
+        settings: settings of the varied property that have cells, in the grid's order; one empty
+            setting where nothing varies.
+        values: setting -> the varied property's value; empty where nothing varies.
+        vary: the property that varies; None for none.
         asked: result -> the seeds that the grid asks for, ascending.
         failures: cell -> why it failed, for cells without a record.
         records: the finished cells, ordered by name.
@@ -35,6 +39,9 @@ class Board:
     methods: tuple[str, ...]
     metrics: tuple[str, ...]
     baselines: tuple[str, ...]
+    settings: tuple[str, ...]
+    values: Mapping[str, Any]
+    vary: str | None
     asked: Mapping[ResultKey, tuple[int, ...]]
     failures: Mapping[CellKey, str]
     records: tuple[Record, ...]
@@ -43,9 +50,27 @@ class Board:
     def keys(self, dataset: str) -> Iterator[ResultKey]:
         """Yields the results asked for on a data set, in reading order."""
         for backbone, method in self.rows():
-            key = ResultKey(dataset, backbone, method)
-            if key in self.asked:
-                yield key
+            for setting in dict.fromkeys(["", *self.settings]):
+                key = ResultKey(dataset, backbone, method, setting)
+                if key in self.asked:
+                    yield key
+
+    def places(self, dataset: str) -> Iterator[ResultKey]:
+        """Yields what stands in the table's cells of a data set, a column after the other.
+
+        A place is a result's key with the setting of its column; a result without a setting stands
+        in every column.
+        """
+        for setting in self.settings:
+            for backbone, method in self.rows():
+                place = ResultKey(dataset, backbone, method, setting)
+                if self.key_at(place) is not None:
+                    yield place
+
+    def key_at(self, place: ResultKey) -> ResultKey | None:
+        """Returns the result that is asked for at a place, None if none is."""
+        shared = place._replace(setting="")
+        return place if place in self.asked else shared if shared in self.asked else None
 
     def rows(self) -> Iterator[tuple[str, str]]:
         """Yields (backbone, method) in reading order, wherever some data set asks for it."""
@@ -54,6 +79,11 @@ class Board:
             for method in self.methods:
                 if (backbone, method) in wanted:
                     yield backbone, method
+
+    def result(self, place: ResultKey) -> Result | None:
+        """Returns the result at a place, None if no seed of it has finished."""
+        key = self.key_at(place)
+        return self.comparison.results.get(key) if key else None
 
     def finished(self, key: ResultKey) -> tuple[int, ...]:
         """Returns the seeds of a result that finished."""
@@ -74,22 +104,25 @@ def arrange(
     """Puts a grid's records in reading order and compares them; other records are left out.
 
     Args:
-        grid: name, title, datasets, backbones, methods, baselines and metrics of a grid file.
-        cells: what the grid asks for: (data set, backbone, method, seed).
+        grid: name, title, datasets, backbones, methods, baselines, metrics, vary and settings of a
+            grid file.
+        cells: what the grid asks for: (data set, backbone, method, seed, setting).
         records: finished cells in any order.
         failures: cell -> reason, for cells that failed.
 
     Raises:
         InputError: the records cannot share a column.
     """
-    expected = {(str(d), str(b), str(m), int(s)) for d, b, m, s in cells}
+    expected = {(str(d), str(b), str(m), int(s), str(v)) for d, b, m, s, v in cells}
     kept = [record for record in records if cell_key(record.cell) in expected]
     kept.sort(key=lambda record: cell_key(record.cell))
     finished = {cell_key(record.cell) for record in kept}
     asked: dict[ResultKey, tuple[int, ...]] = {}
-    for dataset, backbone, method, seed in sorted(expected):
-        key = ResultKey(dataset, backbone, method)
-        asked[key] = (*asked.get(key, ()), seed)
+    for cell in sorted(expected):
+        key = result_key(cell)
+        asked[key] = (*asked.get(key, ()), cell[3])
+    values = dict(grid.get("settings") or {})
+    settings = _in_order(list(values), (key.setting for key in asked if key.setting)) or ("",)
     metrics = tuple(str(metric) for metric in grid["metrics"])
     baselines = tuple(str(name) for name in grid.get("baselines") or [BARE])
     methods = _in_order(grid.get("methods"), (key.method for key in asked))
@@ -101,6 +134,9 @@ def arrange(
         methods=tuple(sorted(methods, key=lambda name: name != BARE)),
         metrics=metrics,
         baselines=baselines,
+        settings=settings,
+        values={setting: values.get(setting) for setting in settings if setting},
+        vary=grid.get("vary"),
         asked=asked,
         failures={
             cell: str(failures[cell])
@@ -108,7 +144,7 @@ def arrange(
             if failures.get(cell) is not None
         },
         records=tuple(kept),
-        comparison=compare_records(kept, metrics, baselines),
+        comparison=compare_records(kept, metrics, baselines, settings),
     )
 
 

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from recbole_guider.report.board import Board
-from recbole_guider.report.comparison import BARE
-from recbole_guider.report.results import ResultKey
+from recbole_guider.report.comparison import BARE, once
 
 _MASKS = {
     "mmrec": "only training items are masked at test, as in the multi-modal papers",
@@ -26,8 +25,8 @@ def verdicts(board: Board, level: float) -> list[str]:
     for method in board.proposed():
         signs = [
             against.sign(level)
-            for (key, _), against in board.comparison.vs_best.items()
-            if key.method == method
+            for (place, _), against in once(board.comparison.vs_best).items()
+            if place.method == method
         ]
         if signs:
             lines.append(
@@ -43,14 +42,20 @@ def legend(board: Board, level: float) -> str:
     text = (
         f"Means over users and {_seeds(board)}. **Bold**: the best of its backbone in the column. "
     )
+    shared = [method for method in board.methods if _shared(board, method)]
+    if shared:
+        text += f"`{board.vary}` is unknown to {_and(shared)}: one result stands in every column. "
     if board.comparison.vs_best:
         metrics = sorted({r.valid_metric for r in board.comparison.results.values()})
+        in_setting, together = (
+            (" in the same setting", ", all settings together") if board.vary else ("", "")
+        )
         text += (
             "Comparisons average both sides over the seeds that both have finished. "
             "**\\*** / **†**: significantly better / worse than the best baseline of the same "
-            f"backbone, whichever of {_shown(board)} has the highest validation "
+            f"backbone{in_setting}, whichever of {_shown(board)} has the highest validation "
             f"{' or '.join(metrics)}. Two-sided paired t test over users, p < {level:g} after "
-            "Holm's correction within each data set and metric "
+            f"Holm's correction within each data set and metric{together} "
             f"({_family_sizes(board)}). "
         )
     if any(0 < len(board.finished(key)) < len(seeds) for key, seeds in board.asked.items()):
@@ -66,7 +71,18 @@ def _shown(board: Board) -> str:
         for name in board.baselines
         if name in board.methods
     ]
+    return _and(names)
+
+
+def _and(names: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+def _shared(board: Board, method: str) -> bool:
+    """Says whether something varies and the method has results without a setting."""
+    return board.vary is not None and any(
+        key.method == method and not key.setting for key in board.asked
+    )
 
 
 def _seeds(board: Board) -> str:
@@ -82,7 +98,7 @@ def _family_sizes(board: Board) -> str:
     sizes = {
         dataset: sum(
             key.dataset == dataset and metric == board.metrics[0] and not np.isnan(against.p_holm)
-            for (key, metric), against in board.comparison.vs_best.items()
+            for (key, metric), against in once(board.comparison.vs_best).items()
         )
         for dataset in board.datasets
     }
@@ -91,97 +107,6 @@ def _family_sizes(board: Board) -> str:
         size = next(iter(sizes.values()))
         return f"{size} comparison{'s' if size > 1 else ''} each"
     return "; ".join(f"{size} on {dataset}" for dataset, size in sizes.items())
-
-
-def missing(board: Board) -> list[str]:
-    """Returns one line for each result that lacks seeds; whole blocks not run share a line."""
-    lines = []
-    for dataset in board.datasets:
-        keys = list(board.keys(dataset))
-        if _untouched(board, keys):
-            lines.append(f"- {dataset}: not run ({_count(board, keys)})")
-            continue
-        for backbone in board.backbones:
-            block = [key for key in keys if key.backbone == backbone]
-            if len(block) > 1 and _untouched(board, block):
-                lines.append(f"- {backbone} on {dataset}: not run ({_count(board, block)})")
-                continue
-            lines += [_missing_line(board, key) for key in block if _absent(board, key)]
-    lines += _fewer_seeds(board)
-    absent = {key.method for key in board.asked if not board.finished(key)}
-    if lines and absent.intersection(board.baselines) and board.comparison.vs_best:
-        lines.append(
-            "\nWhere a baseline is missing, the comparison is with the best of those present."
-        )
-    return lines
-
-
-def _fewer_seeds(board: Board) -> list[str]:
-    """Returns one line for each set of comparisons made over fewer seeds than asked for."""
-    compared = board.comparison
-    fewer: dict[tuple[str, str, tuple[int, ...]], list[str]] = {}
-    made = [
-        (key, against.method, against.seeds)
-        for family in (compared.vs_best, compared.vs_base)
-        for (key, metric), against in family.items()
-        if metric == board.metrics[0]
-    ]
-    for key, other, seeds in (*made, *((key, other, ()) for key, other in compared.apart)):
-        if len(seeds) < len(board.asked[key]):
-            pairs = fewer.setdefault((key.dataset, key.backbone, seeds), [])
-            pairs.append(f"{key.method} with {other}")
-    lines = []
-    for (dataset, backbone, seeds), pairs in fewer.items():
-        how = f"compared over {_named(seeds)} only" if seeds else "no common seed, not compared"
-        lines.append(f"- {backbone} on {dataset}, {how}: {', '.join(dict.fromkeys(pairs))}")
-    for (dataset, backbone), best in compared.best_baseline.items():
-        if len(best.seeds) < len(board.asked[ResultKey(dataset, backbone, best.method)]):
-            lines.append(
-                f"- {backbone} on {dataset}: best baseline chosen over {_named(best.seeds)}"
-            )
-        if best.left_out:
-            lines.append(
-                f"- {backbone} on {dataset}: {', '.join(best.left_out)} left out of the choice of "
-                "the best baseline, for want of a seed in common with the others"
-            )
-    return lines
-
-
-def _named(seeds: Sequence[int]) -> str:
-    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
-
-
-def _absent(board: Board, key: ResultKey) -> list[int]:
-    return [seed for seed in board.asked[key] if seed not in board.finished(key)]
-
-
-def _untouched(board: Board, keys: Sequence[ResultKey]) -> bool:
-    """Says whether nothing of these results finished or failed."""
-    failed = {cell[:3] for cell in board.failures}
-    return not any(board.finished(key) or tuple(key) in failed for key in keys)
-
-
-def _count(board: Board, keys: Sequence[ResultKey]) -> str:
-    cells = sum(len(board.asked[key]) for key in keys)
-    return f"{cells} cell{'s' if cells > 1 else ''}"
-
-
-def _missing_line(board: Board, key: ResultKey) -> str:
-    reasons: dict[str, list[str]] = {}
-    for seed in _absent(board, key):
-        reason = board.failures.get((*key, seed))
-        # As code, so that nothing in a message is read as Markdown.
-        shown = " ".join(reason.replace("`", "'").split()) if reason is not None else ""
-        shown = shown if len(shown) <= 200 else shown[:197] + "..."
-        said = "not run" if reason is None else f"failed: `{shown}`" if shown else "failed"
-        reasons.setdefault(said, []).append(str(seed))
-    why = "; ".join(
-        f"seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)} {said}"
-        for said, seeds in reasons.items()
-    )
-    name = key.backbone if key.method == BARE else f"{key.backbone} + {key.method}"
-    done = f"{len(board.finished(key))} of {len(board.asked[key])} seeds"
-    return f"- {name} on {key.dataset} ({done}): {why}"
 
 
 def provenance(board: Board) -> list[str]:
@@ -209,16 +134,21 @@ def _data_line(board: Board, dataset: str) -> str:
     if not records:
         return ""
     data = records[0].data
+    injected = [int(record.data.get("injected") or 0) for record in records]
     parts = [
         f"{data[name]:,} {name}" for name in ("users", "items") if isinstance(data.get(name), int)
     ]
     counted = [data.get(name) for name in ("train", "valid", "test")]
     split = [part for part in counted if isinstance(part, int)]
     if len(split) == 3:
+        split[0] -= injected[0]
         total = sum(split) or 1
         counts = " / ".join(f"{part:,}" for part in split)
         shares = " / ".join(f"{100 * part / total:.1f}" for part in split)
         parts.append(f"{counts} training / validation / test interactions ({shares} %)")
+    if any(injected):
+        counts = " / ".join(f"{count:,}" for count in sorted(set(injected)))
+        parts.append(f"and {counts} training pairs injected as noise")
     modalities: dict[str, object] = {}
     for record in records:
         modalities.update(record.data.get("modalities") or {})

@@ -4,6 +4,10 @@ Two questions are asked of each result, each a family of its own for Holm's corr
 better than the bare backbone, and is a proposed method better than the best baseline, where *best*
 is decided on validation and the difference measured on test. Both sides of a comparison are
 averaged over the seeds that both have finished; without such a seed there is none.
+
+Where a property varies, comparisons are made in each of its settings, and the settings belong to
+one family. A method that does not know the property has one result, which stands in every setting;
+two such results are compared once.
 """
 
 from __future__ import annotations
@@ -29,6 +33,7 @@ class Against(NamedTuple):
         p_holm: its p value after Holm's correction.
         seeds: the seeds that both have finished, over which both sides are averaged.
         level: the other method's mean over these seeds.
+        settings: the settings of the two results, empty for one that stands in every setting.
     """
 
     method: str
@@ -36,6 +41,7 @@ class Against(NamedTuple):
     p_holm: float
     seeds: tuple[int, ...]
     level: float
+    settings: tuple[str, str] = ("", "")
 
     def sign(self, level: float) -> int:
         """Returns 1 for significantly better, -1 for significantly worse, 0 for undecided."""
@@ -43,7 +49,7 @@ class Against(NamedTuple):
 
 
 class Best(NamedTuple):
-    """The baseline with the highest validation value on a data set and backbone.
+    """The baseline with the highest validation value on a data set and backbone in a setting.
 
     Attributes:
         method: the baseline.
@@ -63,54 +69,84 @@ class Comparison:
     """All results and what was compared.
 
     Attributes:
-        results: by data set, backbone and method.
-        best_baseline: (data set, backbone) -> the baseline with the highest validation value.
-        vs_best: (result, metric) -> proposed methods against that baseline.
-        vs_base: (result, metric) -> every method against the bare backbone.
-        apart: (result, other method) that could not be compared for want of a common seed.
+        results: by data set, backbone, method and setting.
+        best_baseline: (data set, backbone, setting) -> the baseline with the highest validation
+            value.
+        vs_best: (place, metric) -> proposed methods against that baseline. A place is a result's
+            key with the setting in which it is compared, also where the result has none.
+        vs_base: (place, metric) -> every method against the bare backbone.
+        apart: (place, other method) that could not be compared for want of a common seed.
     """
 
     results: Mapping[ResultKey, Result]
-    best_baseline: Mapping[tuple[str, str], Best]
+    best_baseline: Mapping[tuple[str, str, str], Best]
     vs_best: Mapping[tuple[ResultKey, str], Against]
     vs_base: Mapping[tuple[ResultKey, str], Against]
     apart: tuple[tuple[ResultKey, str], ...]
 
 
+def once(
+    family: Mapping[tuple[ResultKey, str], Against],
+) -> dict[tuple[ResultKey, str], Against]:
+    """Returns comparisons with those that stand in several settings only in their first."""
+    kept: dict[tuple[object, ...], tuple[ResultKey, str]] = {}
+    for (place, metric), against in family.items():
+        kept.setdefault((*place[:3], metric, against.method, against.settings), (place, metric))
+    return {pair: family[pair] for pair in kept.values()}
+
+
 def compare_records(
-    records: Iterable[Record], metrics: Sequence[str], baselines: Sequence[str] = (BARE,)
+    records: Iterable[Record],
+    metrics: Sequence[str],
+    baselines: Sequence[str] = (BARE,),
+    settings: Sequence[str] = ("",),
 ) -> Comparison:
     """Averages the records over seeds and makes every comparison.
 
     Methods outside ``baselines`` are the proposed ones. Equal validation values are decided by the
-    order of ``baselines``.
+    order of ``baselines``. ``settings`` are those in which results are compared, in their order.
 
     Raises:
         InputError: the records cannot share a column (:func:`average_over_seeds`).
     """
     results = average_over_seeds(records, metrics)
-    best = _best_on_validation(results, baselines)
+    at = {place: result.key for place, result in _places(results, settings).items()}
+    best = _best_on_validation({place: results[key] for place, key in at.items()}, baselines)
     rivals = {
-        key: ResultKey(key.dataset, key.backbone, best[key.dataset, key.backbone].method)
-        for key in results
-        if key.method not in baselines and (key.dataset, key.backbone) in best
+        place: place._replace(method=best[_block(place)].method)
+        for place in at
+        if place.method not in baselines and _block(place) in best
     }
-    bare = {
-        key: ResultKey(key.dataset, key.backbone, BARE) for key in results if key.method != BARE
-    }
-    bare = {key: base for key, base in bare.items() if base in results}
+    bare = {place: place._replace(method=BARE) for place in at if place.method != BARE}
+    bare = {place: base for place, base in bare.items() if base in at}
     apart = {
-        (key, other.method)
-        for key, other in (*rivals.items(), *bare.items())
-        if not _common([results[key], results[other]])
+        (place, other.method)
+        for place, other in (*rivals.items(), *bare.items())
+        if not _common([results[at[place]], results[at[other]]])
     }
     return Comparison(
         results,
         best,
-        _families(results, rivals, metrics),
-        _families(results, bare, metrics),
+        _families(results, at, rivals, metrics),
+        _families(results, at, bare, metrics),
         tuple(sorted(apart)),
     )
+
+
+def _places(
+    results: Mapping[ResultKey, Result], settings: Sequence[str]
+) -> dict[ResultKey, Result]:
+    """Returns every result at its place; those without a setting stand in all settings."""
+    places: dict[ResultKey, Result] = {}
+    for key, result in results.items():
+        for setting in [key.setting] if key.setting else settings:
+            places[key._replace(setting=setting)] = result
+    return places
+
+
+def _block(place: ResultKey) -> tuple[str, str, str]:
+    """Returns what methods are compared on: data set, backbone, setting."""
+    return (place.dataset, place.backbone, place.setting)
 
 
 def _common(results: Sequence[Result]) -> tuple[int, ...]:
@@ -119,16 +155,18 @@ def _common(results: Sequence[Result]) -> tuple[int, ...]:
 
 
 def _best_on_validation(
-    results: Mapping[ResultKey, Result], baselines: Sequence[str]
-) -> dict[tuple[str, str], Best]:
-    """Returns (data set, backbone) -> its baseline with the highest validation value."""
-    best: dict[tuple[str, str], Best] = {}
-    for place in sorted({(key.dataset, key.backbone) for key in results}):
+    placed: Mapping[ResultKey, Result], baselines: Sequence[str]
+) -> dict[tuple[str, str, str], Best]:
+    """Returns (data set, backbone, setting) -> its baseline with the highest validation value."""
+    best: dict[tuple[str, str, str], Best] = {}
+    for dataset, backbone, setting in sorted({_block(place) for place in placed}):
         present = [
-            results[key] for name in baselines if (key := ResultKey(*place, name)) in results
+            placed[place]
+            for name in baselines
+            if (place := ResultKey(dataset, backbone, name, setting)) in placed
         ]
         if present:
-            best[place] = _best_of(present)
+            best[dataset, backbone, setting] = _best_of(present)
     return best
 
 
@@ -152,25 +190,36 @@ def _best_of(present: Sequence[Result]) -> Best:
 
 def _families(
     results: Mapping[ResultKey, Result],
+    at: Mapping[ResultKey, ResultKey],
     rivals: Mapping[ResultKey, ResultKey],
     metrics: Sequence[str],
 ) -> dict[tuple[ResultKey, str], Against]:
-    """Compares each result with its rival; one Holm family per data set and metric."""
+    """Compares the results at places with their rivals; one Holm family per data set and metric.
+
+    Two results that meet in several settings are one comparison of the family.
+    """
     compared: dict[tuple[ResultKey, str], Against] = {}
-    seeds = {key: _common([results[key], results[other]]) for key, other in rivals.items()}
-    for dataset in sorted({key.dataset for key in rivals if seeds[key]}):
-        family = [key for key in rivals if key.dataset == dataset and seeds[key]]
-        pairs = [(key, metric) for metric in metrics for key in family]
-        ours = [results[key].per_user(metric, seeds[key]) for key, metric in pairs]
-        theirs = [results[rivals[key]].per_user(metric, seeds[key]) for key, metric in pairs]
+    met = {place: (at[place], at[other]) for place, other in rivals.items()}
+    seeds = {pair: _common([results[key] for key in pair]) for pair in met.values()}
+    for dataset in sorted({ours.dataset for (ours, _), common in seeds.items() if common}):
+        family = [pair for pair in seeds if pair[0].dataset == dataset and seeds[pair]]
+        asked = [(pair, metric) for metric in metrics for pair in family]
+        ours = [results[pair[0]].per_user(metric, seeds[pair]) for pair, metric in asked]
+        theirs = [results[pair[1]].per_user(metric, seeds[pair]) for pair, metric in asked]
         # All metrics at once: they share the bootstrap's resampled users.
-        paired = dict(zip(pairs, compare_many(np.stack(ours), np.stack(theirs))))
-        levels = {pair: float(values.mean()) for pair, values in zip(pairs, theirs)}
+        paired = dict(zip(asked, compare_many(np.stack(ours), np.stack(theirs))))
+        levels = {one: float(values.mean()) for one, values in zip(asked, theirs)}
         for metric in metrics:
-            adjusted = holm([paired[key, metric].p_value for key in family])
-            for key, p in zip(family, adjusted):
-                pair = (key, metric)
-                compared[pair] = Against(
-                    rivals[key].method, paired[pair], float(p), seeds[key], levels[pair]
-                )
+            adjusted = holm([paired[pair, metric].p_value for pair in family])
+            p_holm = dict(zip(family, adjusted))
+            for place, pair in met.items():
+                if pair in p_holm:
+                    compared[place, metric] = Against(
+                        pair[1].method,
+                        paired[pair, metric],
+                        float(p_holm[pair]),
+                        seeds[pair],
+                        levels[pair, metric],
+                        (pair[0].setting, pair[1].setting),
+                    )
     return compared

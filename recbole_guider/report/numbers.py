@@ -1,4 +1,4 @@
-"""The leaderboard as CSV: one row per data set, backbone, method and metric, every number whole."""
+"""The leaderboard as CSV: a row for each number of the tables, whole and with its comparisons."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ _RESULT = [
     "seeds_finished", "seeds_asked", "seeds", "users", "valid_metric", "valid_mean",
     "best_baseline",
 ]  # fmt: skip
+# After the method, where a property varies. A method that does not know it has one result, which
+# stands in every setting: such a row is "shared".
+_SETTING = ["setting", "shared"]
 _AGAINST = [
     "difference", "relative_gain", "low", "high", "t", "p", "p_holm", "wins", "ties", "losses",
     "seeds",
@@ -32,8 +35,11 @@ def render_csv(board: Board) -> str:
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
+    columns = list(_RESULT)
+    if board.vary:
+        columns[4:4] = _SETTING
     writer.writerow(
-        _RESULT + [f"{kind}_{name}" for kind in ("vs_best", "vs_base") for name in _AGAINST]
+        columns + [f"{kind}_{name}" for kind in ("vs_best", "vs_base") for name in _AGAINST]
     )
     writer.writerows(_rows(board))
     return text.getvalue()
@@ -46,33 +52,35 @@ def _rows(board: Board) -> Iterator[list[str]]:
             result.protocol for key, result in compared.results.items() if key.dataset == dataset
         ]
         protocol = protocols[0] if protocols else ""
-        for key in board.keys(dataset):
-            best = compared.best_baseline.get((dataset, key.backbone))
+        for place in board.places(dataset):
+            best = compared.best_baseline.get((dataset, place.backbone, place.setting))
+            key = board.key_at(place)
+            setting = [place.setting, "no" if key == place else "yes"] if board.vary else []
             for metric in board.metrics:
-                place = (key, metric)
                 yield [
-                    dataset, protocol, key.backbone, key.method, metric,
-                    *_result(board, key, metric),
+                    dataset, protocol, place.backbone, place.method, *setting, metric,
+                    *_result(board, place, metric),
                     best.method if best else "",
-                    *_against(compared.vs_best.get(place)),
-                    *_against(compared.vs_base.get(place)),
+                    *_against(compared.vs_best.get((place, metric))),
+                    *_against(compared.vs_base.get((place, metric))),
                 ]  # fmt: skip
 
 
-def _result(board: Board, key: ResultKey, metric: str) -> list[str]:
-    asked = len(board.asked[key])
-    result = board.comparison.results.get(key)
+def _result(board: Board, place: ResultKey, metric: str) -> list[str]:
+    key = board.key_at(place)
+    asked = len(board.asked[key]) if key else 0
+    result = board.result(place)
     if result is None:
         return ["", "", "0", str(asked), "", "", "", ""]
     return [
-        _number(result.mean[metric]),
-        _number(result.spread[metric]),
+        number(result.mean[metric]),
+        number(result.spread[metric]),
         str(len(result.seeds)),
         str(asked),
         " ".join(map(str, result.seeds)),
         str(len(result.users_of[metric][result.seeds[0]])),
         result.valid_metric,
-        _number(result.valid),
+        number(result.valid),
     ]
 
 
@@ -83,10 +91,10 @@ def _against(against: Against | None) -> list[str]:
     numbers = [paired.difference, paired.relative_gain, *paired.interval, paired.statistic]
     numbers += [paired.p_value, against.p_holm]
     counts = [paired.wins, paired.ties, paired.losses]
-    texts = [_number(number) for number in numbers] + [str(count) for count in counts]
+    texts = [number(one) for one in numbers] + [str(count) for count in counts]
     return [*texts, " ".join(map(str, against.seeds))]
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
     """Returns the shortest text that reads back as the same double; nan is an empty field."""
     return "" if math.isnan(value) else repr(float(value))

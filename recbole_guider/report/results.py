@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from recbole_guider.errors import InputError
 
 FloatArray = NDArray[np.float64]
-CellKey = tuple[str, str, str, int]  # data set, backbone, method, seed
+CellKey = tuple[str, str, str, int, str]  # data set, backbone, method, seed, setting
 _Users = dict[str, tuple[NDArray[np.str_], str]]  # data set -> tokens, the cell that had them
 
 
@@ -34,6 +34,10 @@ class Cell(Protocol):
     @property
     def seed(self) -> int:
         """The seed."""
+
+    @property
+    def setting(self) -> str:
+        """The value of the varied property, such as ``noise_ratio=0.1``; empty without one."""
 
 
 class Record(Protocol):
@@ -64,6 +68,18 @@ class Record(Protocol):
         """Metric -> value on validation."""
 
     @property
+    def valid_curve(self) -> Sequence[Mapping[str, Any]]:
+        """Epoch, loss and, where it was computed, validation metrics in lower case."""
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch that validation chose, from 0."""
+
+    @property
+    def diagnostics(self) -> Mapping[str, Any]:
+        """What the method reports about itself."""
+
+    @property
     def users(self) -> NDArray[np.str_]:
         """Tokens of the evaluated users, [n_users]."""
 
@@ -78,14 +94,15 @@ class ResultKey(NamedTuple):
     dataset: str
     backbone: str
     method: str
+    setting: str = ""
 
 
 @dataclass(frozen=True)
 class Result:
-    """One method on one data set with one backbone, over the seeds that finished.
+    """One method on one data set with one backbone in one setting, over the seeds that finished.
 
     Attributes:
-        key: data set, backbone, method.
+        key: data set, backbone, method, setting.
         protocol: what is masked at test.
         seeds: the seeds that finished, ascending.
         valid_metric: the metric that chose the epoch, for example ``Recall@20``.
@@ -130,19 +147,24 @@ def average_over_seeds(
     users: _Users = {}
     groups: dict[ResultKey, list[Record]] = {}
     for record in ordered:
-        groups.setdefault(ResultKey(*cell_key(record.cell)[:3]), []).append(record)
+        groups.setdefault(result_key(cell_key(record.cell)), []).append(record)
     return {key: _result(key, group, metrics, users) for key, group in groups.items()}
 
 
 def cell_key(cell: Cell) -> CellKey:
     """Returns a cell's names as a plain tuple."""
-    return (cell.dataset, cell.backbone, cell.method, int(cell.seed))
+    return (cell.dataset, cell.backbone, cell.method, int(cell.seed), cell.setting)
+
+
+def result_key(cell: CellKey) -> ResultKey:
+    """Returns the result that a cell is part of."""
+    return ResultKey(*cell[:3], cell[4])
 
 
 def describe(cell: CellKey) -> str:
-    """Names a cell in a message: ``BM3 + GUIDER on ml-100k, seed 2022``."""
-    dataset, backbone, method, seed = cell
-    return f"{backbone} + {method} on {dataset}, seed {seed}"
+    """Names a cell in a message: ``BM3 + GUIDER on ml-100k, seed 2022, noise_ratio=0.1``."""
+    dataset, backbone, method, seed, setting = cell
+    return f"{backbone} + {method} on {dataset}, seed {seed}" + (f", {setting}" if setting else "")
 
 
 def _refuse_mixtures(ordered: Sequence[Record]) -> None:

@@ -10,19 +10,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tabulate import tabulate
-
 from recbole_guider.errors import InputError
 from recbole_guider.replacing import replacing
 from recbole_guider.report import caption
 from recbole_guider.report.board import Board, arrange
-from recbole_guider.report.comparison import BARE, Against
+from recbole_guider.report.comparison import Against
+from recbole_guider.report.markdown import MARKS, SIGNIFICANCE, percent, row_labels, table, value
+from recbole_guider.report.missing import missing
 from recbole_guider.report.numbers import render_csv
 from recbole_guider.report.results import CellKey, Record, ResultKey
+from recbole_guider.report.settings_tables import gains_by_setting, results_by_setting
 
-SIGNIFICANCE = 0.05
-HOLE = "—"
-_MARKS = {1: "\\*", -1: "†", 0: ""}
 # Metric columns that fit a page of GitHub without a scroll bar.
 _COLUMNS = 8
 
@@ -38,8 +36,9 @@ def render(
     """Writes ``<grid>.md`` and ``<grid>.csv`` of a grid into a folder and returns their paths.
 
     Args:
-        grid: a grid file's name, title, datasets, backbones, methods, baselines and metrics.
-        cells: what the grid asks for: (data set, backbone, method, seed).
+        grid: a grid file's name, title, datasets, backbones, methods, baselines, metrics, vary,
+            settings and figure.
+        cells: what the grid asks for: (data set, backbone, method, seed, setting).
         records: finished cells in any order; those that the grid does not ask for are left out.
         failures: cell -> reason, for cells that failed.
         folder: where the files go; made if need be. Each file is replaced whole or not at all.
@@ -61,12 +60,18 @@ def render_markdown(board: Board, notes: Sequence[str] = ()) -> str:
     blocks = [f"# {board.title}"]
     blocks += [f"> {' '.join(note.split())}" for note in notes]
     blocks.append("\n".join(caption.verdicts(board, SIGNIFICANCE)))
-    blocks += [_results_table(board, datasets) for datasets in _side_by_side(board)]
+    if board.vary:
+        blocks += results_by_setting(board)
+    else:
+        blocks += [_results_table(board, datasets) for datasets in _side_by_side(board)]
     blocks.append(caption.legend(board, SIGNIFICANCE))
-    holes = caption.missing(board)
+    holes = missing(board)
     if holes:
         blocks += ["## Missing", "\n".join(holes)]
-    if board.comparison.vs_best:
+    gains = gains_by_setting(board) if board.vary else []
+    if gains:
+        blocks += ["## Gain over the bare backbone", *gains]
+    if board.comparison.vs_best and not board.vary:
         blocks += ["## Gain over the best baseline", *_gains(board)]
     provenance = caption.provenance(board)
     if provenance:
@@ -86,44 +91,14 @@ def _side_by_side(board: Board) -> list[tuple[str, ...]]:
 def _results_table(board: Board, datasets: Sequence[str]) -> str:
     headers = [""] + [f"{name}<br>{metric}" for name in datasets for metric in board.metrics]
     rows: list[list[str]] = []
-    labels = _labels(board)
+    labels = row_labels(board)
     for backbone, method in board.rows():
         row = [labels[backbone, method]]
         for dataset in datasets:
             key = ResultKey(dataset, backbone, method)
-            row += [_value(board, key, metric) for metric in board.metrics]
+            row += [value(board, key, metric) for metric in board.metrics]
         rows.append(row)
-    return _table(headers, rows)
-
-
-def _labels(board: Board) -> dict[tuple[str, str], str]:
-    """Returns the rows' names: a backbone's first row bears its name, the others ``+ method``."""
-    labels: dict[tuple[str, str], str] = {}
-    named: set[str] = set()
-    for backbone, method in board.rows():
-        added = "" if method == BARE else f"+ {method}"
-        label = added if backbone in named else f"{backbone} {added}"
-        labels[backbone, method] = label.strip()
-        named.add(backbone)
-    return labels
-
-
-def _value(board: Board, key: ResultKey, metric: str) -> str:
-    """Returns one number of the main table with its marks, or a hole."""
-    result = board.comparison.results.get(key)
-    if result is None:
-        return HOLE if key in board.asked else ""
-    text = f"{result.mean[metric]:.4f}"
-    block = [other for other in board.keys(key.dataset) if other.backbone == key.backbone]
-    shown = [board.comparison.results.get(other) for other in block]
-    # By what is printed: two equal numbers are both bold.
-    if text == max(f"{other.mean[metric]:.4f}" for other in shown if other) and len(block) > 1:
-        text = f"**{text}**"
-    against = board.comparison.vs_best.get((key, metric))
-    if against:
-        text += _MARKS[against.sign(SIGNIFICANCE)]
-    finished, asked = len(result.seeds), len(board.asked[key])
-    return text if finished == asked else f"{text} ({finished}/{asked})"
+    return table(headers, rows)
 
 
 def _gains(board: Board) -> list[str]:
@@ -135,7 +110,7 @@ def _gains(board: Board) -> list[str]:
         for key in board.keys(dataset):
             if (key, board.metrics[0]) not in compared.vs_best:
                 continue
-            best = compared.best_baseline[dataset, key.backbone]
+            best = compared.best_baseline[dataset, key.backbone, key.setting]
             rows.append(
                 [f"{key.backbone} + {key.method}", f"{best.method} ({best.valid:.4f})"]
                 + [_gain(compared.vs_best[key, metric]) for metric in board.metrics]
@@ -145,7 +120,7 @@ def _gains(board: Board) -> list[str]:
                 r.valid_metric for k, r in compared.results.items() if k.dataset == dataset
             )
             headers = [dataset, f"best baseline<br>(validation {valid})", *board.metrics]
-            blocks.append(_table(headers, rows))
+            blocks.append(table(headers, rows))
     blocks.append(
         "Difference of the means over the seeds that both have finished, and its 95 % bootstrap "
         "interval over users, both relative to the baseline's mean, which is taken as fixed; p "
@@ -158,30 +133,13 @@ def _gains(board: Board) -> list[str]:
 def _gain(against: Against) -> str:
     paired, baseline = against.paired, against.level
     if baseline > 0:
-        low, high = (_percent(bound / baseline) for bound in paired.interval)
-        gain = f"{_percent(paired.relative_gain)} %{_MARKS[against.sign(SIGNIFICANCE)]}"
+        low, high = (percent(bound / baseline) for bound in paired.interval)
+        gain = f"{percent(paired.relative_gain)} %{MARKS[against.sign(SIGNIFICANCE)]}"
         gain += f" [{low}, {high}]"
     else:
         gain = "baseline is 0"
     p = "< 0.001" if against.p_holm < 0.001 else f"{against.p_holm:.3f}"
     return f"{gain}<br>p {p}; {paired.wins} / {paired.ties} / {paired.losses}"
-
-
-def _percent(fraction: float) -> str:
-    text = f"{100 * fraction:+.1f}"
-    return "0.0" if text in ("+0.0", "-0.0") else text
-
-
-def _table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Returns a Markdown table: the first column to the left, numbers to the right."""
-    escaped = [[cell.replace("|", "\\|") for cell in row] for row in [headers, *rows]]
-    return tabulate(
-        escaped[1:],
-        headers=escaped[0],
-        tablefmt="pipe",
-        disable_numparse=True,
-        colalign=["left"] + ["right"] * (len(headers) - 1),
-    )
 
 
 def _write(path: Path, text: str) -> Path:

@@ -71,6 +71,12 @@ def troubled(cell):
     return result_of(cell)
 
 
+def guider_fails(cell):
+    if cell.name.method == "GUIDER":
+        raise RuntimeError("no luck")
+    return result_of(cell)
+
+
 def refused(cell):
     raise InputError("row 7 holds a NaN", where="tiny.itemtext", mend="Remove it.")
 

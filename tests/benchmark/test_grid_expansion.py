@@ -13,30 +13,6 @@ from recbole_guider.property_layers import names
 SHIPPED = names("grid")
 
 
-@pytest.fixture
-def here(tiny_data_path):
-    """Properties that point at the folder with the data set ``tiny``."""
-    return {"data_path": str(tiny_data_path)}
-
-
-@pytest.fixture
-def write(tmp_path):
-    def _write(text: str = "", name: str = "mine.yaml", **entries) -> str:
-        lines = {
-            "datasets": "[tiny]",
-            "backbones": "[BM3, VBPR]",
-            "methods": "[Base, GUIDER]",
-            "baselines": "[Base]",
-            "metrics": "[Recall@20]",
-            **entries,
-        }
-        path = tmp_path / name
-        path.write_text(text or "".join(f"{k}: {v}\n" for k, v in lines.items() if v is not None))
-        return str(path)
-
-    return _write
-
-
 def refused(call, *parts: str) -> str:
     with pytest.raises(InputError) as caught:
         call()
@@ -84,7 +60,7 @@ def test_a_user_selects_known_names_beyond_the_grid(write, here):
         command_line={**here, "seed": 5},
     )
     assert [cell.name for cell in selection.cells] == [
-        ("tiny", "LightGCN", "T-CE", seed) for seed in (5, 6, 7)
+        CellName("tiny", "LightGCN", "T-CE", seed) for seed in (5, 6, 7)
     ]
     assert selection.grid.backbones == ("LightGCN",)
     assert selection.grid.methods == ("T-CE",)

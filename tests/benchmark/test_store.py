@@ -65,7 +65,7 @@ def files(store: Store) -> set[str]:
 def test_what_is_written_is_read_back_whole(store):
     store.write(make_cell(), make_result())
     record = store.read(KEY)
-    assert record.cell == ("tiny", "BM3", "GUIDER", 2022)
+    assert record.cell == CellName("tiny", "BM3", "GUIDER", 2022)
     assert record.valid["recall@20"] == 0.1 + 0.2  # full precision
     assert record.test == {"recall@20": 0.25}
     assert record.diagnostics == {"share": 0.5, "none": None}

@@ -15,6 +15,7 @@ class FakeCell(NamedTuple):
     backbone: str
     method: str
     seed: int
+    setting: str = ""
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,9 @@ class FakeRecord:
             "test": 10100, "modalities": {"text": 64, "attributes": 20},
         }
     )  # fmt: skip
+    best_epoch: int = 1
+    valid_curve: Sequence[Mapping[str, Any]] = ()
+    diagnostics: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, Any] = field(
         default_factory=lambda: {
             "recbole_guider": "0.1.0", "results": 1, "recbole": "1.2.1", "torch": "2.13.0+cpu",
@@ -81,10 +85,10 @@ def make_record() -> Callable[..., FakeRecord]:
 
 
 @pytest.fixture
-def cells(grid: dict[str, Any]) -> list[tuple[str, str, str, int]]:
+def cells(grid: dict[str, Any]) -> list[FakeCell]:
     """The grid's cells on ml-100k, the only data set that is asked for."""
     return [
-        ("ml-100k", backbone, method, seed)
+        FakeCell("ml-100k", backbone, method, seed)
         for backbone in grid["backbones"]
         for method in grid["methods"]
         for seed in grid["seeds"]

@@ -1,0 +1,74 @@
+"""Parts of the Markdown tables: one number with its marks, row names, the table itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tabulate import tabulate
+
+from recbole_guider.report.board import Board
+from recbole_guider.report.comparison import BARE
+from recbole_guider.report.results import ResultKey
+
+SIGNIFICANCE = 0.05
+HOLE = "—"
+MARKS = {1: "\\*", -1: "†", 0: ""}
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Returns a Markdown table: the first column to the left, numbers to the right."""
+    escaped = [[cell.replace("|", "\\|") for cell in row] for row in [headers, *rows]]
+    return tabulate(
+        escaped[1:],
+        headers=escaped[0],
+        tablefmt="pipe",
+        disable_numparse=True,
+        colalign=["left"] + ["right"] * (len(headers) - 1),
+    )
+
+
+def row_labels(board: Board) -> dict[tuple[str, str], str]:
+    """Returns the rows' names: a backbone's first row bears its name, the others ``+ method``."""
+    labels: dict[tuple[str, str], str] = {}
+    named: set[str] = set()
+    for backbone, method in board.rows():
+        added = "" if method == BARE else f"+ {method}"
+        label = added if backbone in named else f"{backbone} {added}"
+        labels[backbone, method] = label.strip()
+        named.add(backbone)
+    return labels
+
+
+def value(board: Board, place: ResultKey, metric: str) -> str:
+    """Returns one number of the main table with its marks, or a hole.
+
+    The best of its backbone in the same data set and setting is bold; the marks tell of the
+    comparison with the best baseline there.
+    """
+    key = board.key_at(place)
+    result = board.result(place)
+    if key is None:
+        return ""
+    if result is None:
+        return HOLE
+    text = f"{result.mean[metric]:.4f}"
+    block = [
+        other
+        for other in board.places(place.dataset)
+        if (other.backbone, other.setting) == (place.backbone, place.setting)
+    ]
+    shown = [board.result(other) for other in block]
+    # By what is printed: two equal numbers are both bold.
+    if text == max(f"{other.mean[metric]:.4f}" for other in shown if other) and len(block) > 1:
+        text = f"**{text}**"
+    against = board.comparison.vs_best.get((place, metric))
+    if against:
+        text += MARKS[against.sign(SIGNIFICANCE)]
+    finished, asked = len(result.seeds), len(board.asked[key])
+    return text if finished == asked else f"{text} ({finished}/{asked})"
+
+
+def percent(fraction: float) -> str:
+    """Returns a fraction as percent with its sign; what rounds to nothing has none."""
+    text = f"{100 * fraction:+.1f}"
+    return "0.0" if text in ("+0.0", "-0.0") else text

@@ -1,0 +1,111 @@
+"""What a leaderboard lacks and why: cells that failed or did not run, fewer seeds compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from recbole_guider.report.board import Board
+from recbole_guider.report.comparison import BARE, once
+from recbole_guider.report.results import ResultKey, result_key
+
+
+def missing(board: Board) -> list[str]:
+    """Returns one line for each result that lacks seeds; whole blocks not run share a line."""
+    lines = []
+    for dataset in board.datasets:
+        keys = list(board.keys(dataset))
+        if _untouched(board, keys):
+            lines.append(f"- {dataset}: not run ({_count(board, keys)})")
+            continue
+        for backbone in board.backbones:
+            block = [key for key in keys if key.backbone == backbone]
+            if len(block) > 1 and _untouched(board, block):
+                lines.append(f"- {backbone} on {dataset}: not run ({_count(board, block)})")
+                continue
+            lines += [_missing_line(board, key) for key in block if _absent(board, key)]
+    lines += _fewer_seeds(board)
+    absent = {key.method for key in board.asked if not board.finished(key)}
+    if lines and absent.intersection(board.baselines) and board.comparison.vs_best:
+        lines.append(
+            "\nWhere a baseline is missing, the comparison is with the best of those present."
+        )
+    return lines
+
+
+def _fewer_seeds(board: Board) -> list[str]:
+    """Returns one line for each set of comparisons made over fewer seeds than asked for."""
+    compared = board.comparison
+    fewer: dict[tuple[str, str, str, tuple[int, ...]], list[str]] = {}
+    made = [
+        (place, against.method, against.seeds)
+        for family in (compared.vs_best, compared.vs_base)
+        for (place, metric), against in once(family).items()
+        if metric == board.metrics[0]
+    ]
+    apart = [(place, other, ()) for place, other in compared.apart]
+    for place, other, seeds in (*made, *apart):
+        if len(seeds) < len(_asked(board, place)):
+            pairs = fewer.setdefault((place.dataset, place.backbone, place.setting, seeds), [])
+            pairs.append(f"{place.method} with {other}")
+    lines = []
+    for (dataset, backbone, setting, seeds), pairs in fewer.items():
+        how = f"compared over {_named(seeds)} only" if seeds else "no common seed, not compared"
+        where = f"{backbone} on {_place(dataset, setting)}"
+        lines.append(f"- {where}, {how}: {', '.join(dict.fromkeys(pairs))}")
+    for (dataset, backbone, setting), best in compared.best_baseline.items():
+        where = f"{backbone} on {_place(dataset, setting)}"
+        if len(best.seeds) < len(_asked(board, ResultKey(dataset, backbone, best.method, setting))):
+            lines.append(f"- {where}: best baseline chosen over {_named(best.seeds)}")
+        if best.left_out:
+            lines.append(
+                f"- {where}: {', '.join(best.left_out)} left out of the choice of "
+                "the best baseline, for want of a seed in common with the others"
+            )
+    return lines
+
+
+def _place(dataset: str, setting: str) -> str:
+    return f"{dataset} with {setting}" if setting else dataset
+
+
+def _asked(board: Board, place: ResultKey) -> tuple[int, ...]:
+    """Returns the seeds asked for of the result that stands at a place."""
+    key = board.key_at(place)
+    return board.asked[key] if key else ()
+
+
+def _named(seeds: Sequence[int]) -> str:
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+
+
+def _absent(board: Board, key: ResultKey) -> list[int]:
+    return [seed for seed in board.asked[key] if seed not in board.finished(key)]
+
+
+def _untouched(board: Board, keys: Sequence[ResultKey]) -> bool:
+    """Says whether nothing of these results finished or failed."""
+    failed = {result_key(cell) for cell in board.failures}
+    return not any(board.finished(key) or key in failed for key in keys)
+
+
+def _count(board: Board, keys: Sequence[ResultKey]) -> str:
+    cells = sum(len(board.asked[key]) for key in keys)
+    return f"{cells} cell{'s' if cells > 1 else ''}"
+
+
+def _missing_line(board: Board, key: ResultKey) -> str:
+    reasons: dict[str, list[str]] = {}
+    for seed in _absent(board, key):
+        reason = board.failures.get((*key[:3], seed, key.setting))
+        # As code, so that nothing in a message is read as Markdown.
+        shown = " ".join(reason.replace("`", "'").split()) if reason is not None else ""
+        shown = shown if len(shown) <= 200 else shown[:197] + "..."
+        said = "not run" if reason is None else f"failed: `{shown}`" if shown else "failed"
+        reasons.setdefault(said, []).append(str(seed))
+    why = "; ".join(
+        f"seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)} {said}"
+        for said, seeds in reasons.items()
+    )
+    name = key.backbone if key.method == BARE else f"{key.backbone} + {key.method}"
+    done = f"{len(board.finished(key))} of {len(board.asked[key])} seeds"
+    return f"- {name} on {_place(key.dataset, key.setting)} ({done}): {why}"

@@ -1,0 +1,65 @@
+"""Tables of a grid that varies a property: a column for each of its values."""
+
+from __future__ import annotations
+
+from recbole_guider.report.board import Board
+from recbole_guider.report.comparison import BARE, Against
+from recbole_guider.report.markdown import MARKS, SIGNIFICANCE, percent, row_labels, table, value
+from recbole_guider.report.results import ResultKey
+
+
+def results_by_setting(board: Board) -> list[str]:
+    """Returns a table for each data set and metric: methods down, settings across."""
+    blocks = []
+    labels = row_labels(board)
+    for dataset in board.datasets:
+        for metric in board.metrics:
+            rows = [
+                [labels[backbone, method]]
+                + [
+                    value(board, ResultKey(dataset, backbone, method, setting), metric)
+                    for setting in board.settings
+                ]
+                for backbone, method in board.rows()
+            ]
+            blocks.append(table(_headers(board, f"{dataset}, {metric}"), rows))
+    return blocks
+
+
+def gains_by_setting(board: Board) -> list[str]:
+    """Returns the gain of every method over the bare backbone in each setting; [] without any."""
+    compared = board.comparison.vs_base
+    blocks = []
+    for dataset in board.datasets:
+        for metric in board.metrics:
+            rows = []
+            for backbone, method in board.rows():
+                places = [ResultKey(dataset, backbone, method, name) for name in board.settings]
+                found = [compared.get((place, metric)) for place in places]
+                if method != BARE and any(found):
+                    gains = [_gain(against) if against else "" for against in found]
+                    rows.append([f"{backbone} + {method}", *gains])
+            if rows:
+                blocks.append(table(_headers(board, f"{dataset}, {metric}"), rows))
+    if blocks:
+        blocks.append(
+            "Difference from the bare backbone in the same setting, relative to its mean, with the "
+            "p value after Holm's correction (a family is a data set and metric, all settings "
+            "together). **\\*** / **†**: significantly better / worse than the bare backbone."
+        )
+    return blocks
+
+
+def _headers(board: Board, corner: str) -> list[str]:
+    """Returns the column names: the first says the property, the others its values."""
+    name = f"{board.vary}="
+    first, *others = (setting[len(name) :] for setting in board.settings)
+    return [corner, f"{board.vary}<br>{first}", *others]
+
+
+def _gain(against: Against) -> str:
+    p = "< 0.001" if against.p_holm < 0.001 else f"{against.p_holm:.3f}"
+    if against.level <= 0:
+        return f"baseline is 0<br>p {p}"
+    gain = f"{percent(against.paired.relative_gain)} %{MARKS[against.sign(SIGNIFICANCE)]}"
+    return f"{gain}<br>p {p}"
