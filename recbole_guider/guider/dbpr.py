@@ -38,43 +38,34 @@ class FalseItems:
         return drawn, has_false
 
 
-def eq7_loss(false_margin: Tensor) -> Tensor:
-    """Mean of -log sigma(s_ui - s_uj), i in I_true(u), j in I_false(u) (Eq. 7); of nothing, 0.
+def mean_over_true(losses: Tensor, clean: Tensor, false_weight: float = 0.0) -> Tensor:
+    """Mean of the losses of true interactions, those of false ones counted ``false_weight`` times.
+
+    Args:
+        losses: float [b], of each interaction against an unobserved item.
+        clean: bool [b], the interaction is in I_true.
+        false_weight: 0 leaves I_false out, 1 keeps it: then only Eq. 7 tells the two apart.
+
+    Returns:
+        Scalar; 0, still differentiable, where nothing counts.
+    """
+    weights = clean.to(losses.dtype).clamp(min=false_weight)
+    # Masked first: what does not count may be anything, its gradient is exactly 0.
+    total = (torch.where(weights > 0, losses, 0.0) * weights).sum()
+    return total / weights.sum().clamp(min=torch.finfo(losses.dtype).tiny)
+
+
+def eq7_loss(false_margin: Tensor, counts: Tensor) -> Tensor:
+    """Mean of -log sigma(s_ui - s_uj), i in I_true(u), j in I_false(u) (Eq. 7).
+
+    Alone it gives unobserved items no gradient and cannot rank; BPR goes with it.
 
     Args:
         false_margin: float [b], s_ui - s_uj, one drawn j for each i.
-    """
-    return functional.softplus(-false_margin).sum() / max(1, len(false_margin))
-
-
-def dbpr_loss(
-    unobserved_margin: Tensor,
-    false_margin: Tensor | None,
-    has_false: Tensor,
-    weight: float,
-    literal: bool = False,
-) -> Tensor:
-    """Mean softplus(-(s_ui - s_uj)) over unobserved j, plus ``weight`` times that over false j.
-
-    The second mean is Eq. 7, -log sigma(s_ui - s_uj) with i in I_true(u) and j in I_false(u), over
-    one drawn j for each i. Alone it gives unobserved items no gradient, so plain BPR goes with it.
-
-    Args:
-        unobserved_margin: float [b], s_ui - s_uj of true interactions and unobserved items.
-        false_margin: float [b], s_ui - s_uj with j of I_false(u); None needs ``weight`` 0.
-        has_false: bool [b], where ``false_margin`` counts.
-        weight: of the second mean, >= 0.
-        literal: returns the second mean alone, at weight 1.
+        counts: bool [b], where i is true and j false.
 
     Returns:
-        Scalar; 0, still differentiable, where a mean has nothing to average.
+        Scalar; 0, still differentiable, where nothing counts.
     """
-    bpr = functional.softplus(-unobserved_margin).sum() / max(1, len(unobserved_margin))
-    if weight == 0 and not literal:
-        return bpr
-    if false_margin is None:
-        raise ValueError("false_margin is needed when weight > 0 or literal")
-    # Masked before the softplus: an excluded margin may be anything, its gradient is exactly 0.
-    terms = functional.softplus(-torch.where(has_false, false_margin, 0.0)) * has_false
-    eq7 = terms.sum() / has_false.sum().clamp(min=1)
-    return eq7 if literal else bpr + weight * eq7
+    terms = functional.softplus(-torch.where(counts, false_margin, 0.0)) * counts
+    return terms.sum() / counts.sum().clamp(min=1)

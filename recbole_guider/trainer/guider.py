@@ -13,7 +13,7 @@ from recbole_guider.data.splits import Interactions, Splits
 from recbole_guider.errors import InputError
 from recbole_guider.guider.calibration import Partition
 from recbole_guider.guider.content import content_calibrator
-from recbole_guider.guider.dbpr import FalseItems, eq7_loss
+from recbole_guider.guider.dbpr import FalseItems, eq7_loss, mean_over_true
 from recbole_guider.guider.distillation import candidate_distance, margin_distance, on_one_scale
 from recbole_guider.model.base import BatchVectors, MultimodalRecommender, bpr_loss
 from recbole_guider.registry import method
@@ -55,6 +55,7 @@ class GuiderTrainer(MethodTrainer):
         super().__init__(config, model)
         self.dbpr: str = config["dbpr"]
         self.dbpr_weight: float = config["dbpr_weight"]
+        self.false_weight: float = config["false_weight"]
         self.warmup_epochs: int = config["warmup_epochs"]
         self.kd_weight: float = config["kd_weight"]
         self.distillation: str = config["distillation"]
@@ -136,16 +137,16 @@ class GuiderTrainer(MethodTrainer):
     # DBPR (Eq. 7) ----------------------------------------------------------------------------
 
     def _teacher_loss(self, batch: Batch) -> Tensor:
-        """DBPR on the batch's true interactions; plain BPR where only the graph is denoised."""
+        """DBPR on the batch; plain BPR without a partition or where only the graph is denoised."""
         assert self.teacher is not None
-        if self.feeds != "graph":
-            batch = batch.select(self.clean[batch.rows])
-        false, has_false = self.false_items.draw(batch.users, self.teacher_generator)
         plain = self.dbpr == "none" or self.feeds == "graph"
-        literal = self.dbpr == "literal" and self.partitioned  # before, plain BPR
-        return self.teacher.loss(
-            batch, false, has_false, 0.0 if plain else self.dbpr_weight, literal and not plain
-        )
+        weights = (1.0, 0.0) if plain else (self.false_weight, self.dbpr_weight)
+        if weights[0] == 0.0:
+            batch = batch.select(self.clean[batch.rows])
+        clean = self.clean[batch.rows]
+        false, has_false = self.false_items.draw(batch.users, self.teacher_generator)
+        literal = self.dbpr == "literal" and self.partitioned and not plain  # before, plain BPR
+        return self.teacher.loss(batch, clean, false, clean & has_false, weights, literal)
 
     def ranking_loss(self, batch: Batch, positive: Tensor, negative: Tensor) -> Tensor:
         """Mean BPR, over the true interactions if the student is denoised too."""
@@ -158,19 +159,17 @@ class GuiderTrainer(MethodTrainer):
     def _over_true(self, batch: Batch, losses: Tensor) -> Tensor:
         if not self.student_is_denoised:
             return losses.mean()
-        kept = self.clean[batch.rows.cpu()].to(losses.device)
-        return (losses * kept).sum() / kept.sum().clamp(min=1)
+        clean = self.clean[batch.rows.cpu()].to(losses.device)
+        return mean_over_true(losses, clean, self.false_weight)
 
     def _student_eq7(self, batch: Batch, users: Tensor, items: Tensor) -> Tensor:
         """mu times Eq. 7 for the student, on the batch's true interactions."""
         rows = batch.rows.cpu()
-        index = torch.nonzero(self.clean[rows]).flatten()
-        drawn, has_false = self.false_items.draw(batch.users.cpu()[index], self.teacher_generator)
-        index, drawn = index[has_false].to(self.device), drawn[has_false].to(self.device)
-        pairs = batch.select(index)
-        triples = Batch(pairs.users, pairs.positives, drawn, pairs.rows)
+        drawn, has_false = self.false_items.draw(batch.users.cpu(), self.teacher_generator)
+        triples = Batch(batch.users, batch.positives, drawn.to(self.device), batch.rows)
         vectors = self.model.batch_vectors(triples, users, items, with_negatives=True)
-        return self.dbpr_weight * eq7_loss(_margins(vectors))
+        counts = (self.clean[rows] & has_false).to(self.device)
+        return self.dbpr_weight * eq7_loss(_margins(vectors), counts)
 
     # Distillation (Eq. 8-14) -----------------------------------------------------------------
 

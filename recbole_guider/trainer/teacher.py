@@ -11,8 +11,8 @@ from torch import Tensor
 from recbole_guider.data.sampler import Batch, NegativeSampler, TrainingBatches
 from recbole_guider.data.splits import Splits
 from recbole_guider.errors import InputError
-from recbole_guider.guider.dbpr import dbpr_loss
-from recbole_guider.model.base import logits
+from recbole_guider.guider.dbpr import eq7_loss, mean_over_true
+from recbole_guider.model.base import bpr_loss, logits
 from recbole_guider.model.id_graph import IdGraph
 from recbole_guider.registry import backbone_class
 
@@ -98,27 +98,35 @@ class Teacher:
         self.model.eval()
 
     def loss(
-        self, batch: Batch, false: Tensor, has_false: Tensor, weight: float, literal: bool
+        self,
+        batch: Batch,
+        clean: Tensor,
+        false: Tensor,
+        counts: Tensor,
+        weights: tuple[float, float],
+        literal: bool,
     ) -> Tensor:
-        """DBPR (``guider.dbpr.dbpr_loss``) plus the backbone's own auxiliary loss.
+        """DBPR plus the backbone's own auxiliary loss.
 
         Args:
-            batch: true interactions with an unobserved negative each.
-            false: int64 [b], one item of I_false(u) where ``has_false`` [b] says so.
-            weight, literal: as in ``dbpr_loss``.
+            batch: interactions with an unobserved negative each.
+            clean: bool [b], which are in I_true.
+            false: int64 [b], one item of I_false(u) where ``counts``, bool [b], says so.
+            weights: of I_false in the mean over interactions, and mu of Eq. 7.
+            literal: Eq. 7 alone.
         """
         batch, false = batch.to(self.device), false.to(self.device)
         users, items = self.model.propagate()
         vectors = self.model.batch_vectors(batch, users, items, with_negatives=True)
         positive, negative = logits(vectors)
-        if len(positive) == 0:  # no true interaction in this batch
-            return positive.sum()
-        false_margin = None
-        if weight > 0 or literal:
-            rows = self.model.item_vectors(items, false)
-            false_margin = positive - (vectors.users * rows).sum(-1)
-        has_false = has_false.to(self.device)
-        loss = dbpr_loss(positive - negative, false_margin, has_false, weight, literal)
+        false_weight, mu = weights
+        loss = mean_over_true(bpr_loss(positive, negative), clean.to(self.device), false_weight)
+        if literal or mu > 0:
+            margin = positive - (vectors.users * self.model.item_vectors(items, false)).sum(-1)
+            eq7 = eq7_loss(margin, counts.to(self.device))
+            loss = eq7 if literal else loss + mu * eq7
+        if len(positive) == 0:  # the auxiliary loss may divide by the number of rows
+            return loss
         auxiliary: Tensor = self.model.auxiliary_loss(batch, users, items, vectors)
         return loss + auxiliary
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from recbole_guider.guider.dbpr import FalseItems, dbpr_loss
+from recbole_guider.guider.dbpr import FalseItems, eq7_loss, mean_over_true
 
 USERS = torch.tensor([3, 1, 3, 1, 2, 3])
 ITEMS = torch.tensor([7, 5, 8, 6, 5, 9])
@@ -66,60 +66,51 @@ def test_without_false_items_and_without_users():
 )
 def test_equation_7_equals_the_worked_example(scores, false_scores, mean):
     margin = torch.tensor([scores, false_scores], dtype=torch.float64)
-    margin = margin[0] - margin[1]
-    everywhere = torch.ones(len(margin), dtype=torch.bool)
-    loss = dbpr_loss(torch.zeros_like(margin), margin, everywhere, 1.0, literal=True)
-    assert float(loss) == pytest.approx(mean, abs=1e-9)
+    everywhere = torch.ones(len(scores), dtype=torch.bool)
+    assert float(eq7_loss(margin[0] - margin[1], everywhere)) == pytest.approx(mean, abs=1e-9)
 
 
-def test_mixed_form_adds_the_weighted_mean_over_users_with_false_items():
-    unobserved = torch.tensor([0.3, -2.0, 1.0], dtype=torch.float64, requires_grad=True)
-    false = torch.tensor([1.5, -math.inf, -0.5], dtype=torch.float64, requires_grad=True)
-    has_false = torch.tensor([True, False, True])
-    loss = dbpr_loss(unobserved, false, has_false, 0.2)
-    expected = functional.softplus(-unobserved).mean()
-    expected = expected + 0.2 * functional.softplus(-false[has_false]).mean()
-    assert loss.item() == pytest.approx(expected.item(), abs=1e-12)
+def test_equation_7_averages_what_counts():
+    margin = torch.tensor([1.5, -math.inf, -0.5], dtype=torch.float64, requires_grad=True)
+    counts = torch.tensor([True, False, True])
+    loss = eq7_loss(margin, counts)
     loss.backward()
-    assert torch.allclose(unobserved.grad, -torch.sigmoid(-unobserved.detach()) / 3)
-    gradient = -0.2 * torch.sigmoid(-false.detach()) / 2
-    assert torch.allclose(false.grad, torch.where(has_false, gradient, 0.0))
+    assert loss.item() == pytest.approx(functional.softplus(-margin[counts]).mean().item())
+    gradient = -torch.sigmoid(-margin.detach()) / 2
+    assert torch.allclose(margin.grad, torch.where(counts, gradient, 0.0))
 
 
-def test_literal_form_gives_unobserved_items_no_gradient():
-    unobserved = torch.zeros(2, requires_grad=True)
-    false = torch.zeros(2, requires_grad=True)
-    dbpr_loss(unobserved, false, torch.tensor([True, True]), 0.2, literal=True).backward()
-    assert unobserved.grad is None
-    assert (false.grad < 0).all()
+@pytest.mark.parametrize("false_weight", [0.0, 0.3, 1.0])
+def test_the_mean_over_true_interactions_counts_false_ones_by_their_weight(false_weight):
+    losses = torch.tensor([0.3, 2.0, 1.0], dtype=torch.float64, requires_grad=True)
+    loss = mean_over_true(losses, torch.tensor([True, False, True]), false_weight)
+    loss.backward()
+    assert loss.item() == pytest.approx((1.3 + 2.0 * false_weight) / (2 + false_weight))
+    weights = torch.tensor([1.0, false_weight, 1.0], dtype=torch.float64)
+    assert torch.allclose(losses.grad, weights / weights.sum())
 
 
-@pytest.mark.parametrize("literal", [True, False])
+def test_what_does_not_count_may_be_infinite():
+    losses = torch.tensor([0.5, math.inf], requires_grad=True)
+    loss = mean_over_true(losses, torch.tensor([True, False]))
+    loss.backward()
+    assert loss.item() == 0.5
+    assert losses.grad.tolist() == [1.0, 0.0]
+
+
 @pytest.mark.parametrize("size", [0, 4])
-def test_nothing_to_average_is_zero_and_differentiable(size, literal):
-    unobserved = torch.zeros(size, requires_grad=True)
-    false = torch.zeros(size, requires_grad=True)
-    loss = dbpr_loss(unobserved, false, torch.zeros(size, dtype=torch.bool), 1.0, literal)
-    loss.backward()
-    expected = 0.0 if literal or size == 0 else float(functional.softplus(torch.zeros(())))
-    assert loss.item() == pytest.approx(expected)
-    assert (false.grad == 0).all()
-
-
-def test_weight_zero_is_plain_bpr():
-    margin = torch.tensor([0.5, -1.0])
-    expected = functional.softplus(-margin).mean()
-    assert torch.equal(dbpr_loss(margin, None, torch.ones(2, dtype=torch.bool), 0.0), expected)
+def test_nothing_to_average_is_zero_and_differentiable(size):
+    for mean in (mean_over_true, eq7_loss):
+        values = torch.zeros(size, requires_grad=True)
+        loss = mean(values, torch.zeros(size, dtype=torch.bool))
+        loss.backward()
+        assert loss.item() == 0.0
+        assert (values.grad == 0).all()
 
 
 def test_large_margins_stay_finite():
     margin = torch.tensor([-1e4, 1e4], requires_grad=True)
-    loss = dbpr_loss(margin, margin, torch.tensor([True, True]), 1.0)
+    loss = eq7_loss(margin, torch.tensor([True, True]))
     loss.backward()
     assert loss.isfinite()
     assert margin.grad.isfinite().all()
-
-
-def test_a_missing_margin_is_an_error():
-    with pytest.raises(ValueError, match="false_margin"):
-        dbpr_loss(torch.zeros(2), None, torch.ones(2, dtype=torch.bool), 0.2)

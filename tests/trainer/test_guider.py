@@ -231,9 +231,34 @@ def test_a_denoised_students_loss_is_dbpr(tiny_data_path, backbone):
         positive = (vectors.users * vectors.positives).sum(-1)
         terms = torch.log1p(torch.exp((vectors.users * vectors.negatives).sum(-1) - positive))
     expected = terms[clean].mean() + model.auxiliary_loss(batch, users, items, vectors)
-    false, has_false = guider.false_items.draw(batch.users[clean], guider.teacher_generator)
-    user, own_item = (rows[clean][has_false] for rows in (vectors.users, vectors.positives))
-    margin = (user * (own_item - model.item_vectors(items, false[has_false]))).sum(-1)
+    false, has_false = guider.false_items.draw(batch.users, guider.teacher_generator)
+    counts = clean & has_false
+    user, own_item = vectors.users[counts], vectors.positives[counts]
+    margin = (user * (own_item - model.item_vectors(items, false[counts]))).sum(-1)
+    expected = expected + 0.7 * torch.log1p(torch.exp(-margin)).mean()
+    torch.testing.assert_close(loss, expected)
+
+
+@pytest.mark.parametrize("false_weight", [0.0, 0.4, 1.0])
+def test_the_teachers_loss_is_dbpr(tiny_data_path, false_weight):
+    guider, _ = trainer(tiny_data_path, false_weight=false_weight, dbpr_weight=0.7,
+                        teacher_reg_weight=0.0)  # fmt: skip
+    guider.on_epoch_start(0)
+    model, batch = guider.teacher.model, next(iter(guider.batches))
+    state = guider.teacher_generator.get_state()
+    loss = guider._teacher_loss(batch)
+    guider.teacher_generator.set_state(state)
+    if false_weight == 0.0:
+        batch = batch.select(guider.clean[batch.rows])
+    clean = guider.clean[batch.rows]
+    users, items = model.propagate()
+    user, positive = users[batch.users], items[batch.positives]
+    terms = torch.log1p(torch.exp(-(user * (positive - items[batch.negatives])).sum(-1)))
+    weights = torch.where(clean, 1.0, false_weight)
+    false, has_false = guider.false_items.draw(batch.users, guider.teacher_generator)
+    counts = clean & has_false
+    margin = (user * (positive - items[false])).sum(-1)[counts]
+    expected = (terms * weights).sum() / weights.sum()
     expected = expected + 0.7 * torch.log1p(torch.exp(-margin)).mean()
     torch.testing.assert_close(loss, expected)
 
