@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,9 +11,31 @@ from torch.nn import functional
 from recbole_guider.kernels.transport import entropic_ot
 
 
+class Distance(NamedTuple):
+    """A distance and how well it was computed.
+
+    Attributes:
+        value: a scalar, differentiable in the student's logits.
+        marginal_error: of the transport plan, L1; 0 for distances without one.
+    """
+
+    value: Tensor
+    marginal_error: float = 0.0
+
+
 def margin_logits(margin: Tensor) -> Tensor:
     """Returns z = log sigma(margin), float [b], the points of Eq. 10."""
     return functional.logsigmoid(margin)
+
+
+def spread(logits: Tensor) -> Tensor:
+    """Root mean square of margins [b], or of candidates' logits [b, c] around each user's mean.
+
+    A scalar without gradient.
+    """
+    logits = logits.detach()
+    centred = logits if logits.dim() == 1 else logits - logits.mean(1, keepdim=True)
+    return centred.square().mean().sqrt()
 
 
 def on_one_scale(logits: Tensor, temperature: float, standardise: bool) -> Tensor:
@@ -22,17 +44,14 @@ def on_one_scale(logits: Tensor, temperature: float, standardise: bool) -> Tenso
     Args:
         logits: float [b] margins, or [b, c] logits of a user's candidates.
         temperature: > 0, divides them.
-        standardise: divide them also by their standard deviation, of margins around 0, of
-            candidates around each user's mean; it passes no gradient.
+        standardise: divide them also by their ``spread``.
     """
     if standardise:
-        centred = logits if logits.dim() == 1 else logits - logits.mean(1, keepdim=True)
-        scale = centred.detach().square().mean().sqrt()
-        logits = logits / scale.clamp(min=torch.finfo(logits.dtype).tiny)
+        logits = logits / spread(logits).clamp(min=torch.finfo(logits.dtype).tiny)
     return logits / temperature
 
 
-def margin_distance(teacher: Tensor, student: Tensor, kind: str, **transport: Any) -> Tensor:
+def margin_distance(teacher: Tensor, student: Tensor, kind: str, **transport: Any) -> Distance:
     """Distance between both models' margins on the same triples (Eq. 9-14), z = log sigma.
 
     * ``ot``: entropic transport between the two sets of points. It compares their distributions:
@@ -46,20 +65,20 @@ def margin_distance(teacher: Tensor, student: Tensor, kind: str, **transport: An
         transport: of ``ot``, as ``transport_cost`` takes them.
 
     Returns:
-        A scalar of the student's type; without triples zero, with a gradient of zero. Margins that
-        are no longer finite give a sum that is not, so that the training loop can say so.
+        Of the student's type; without triples zero, with a gradient of zero. Margins that are no
+        longer finite give a sum that is not, so that the training loop can say so.
     """
     if len(student) == 0 or not torch.isfinite(student).all():
-        return student.sum()
+        return Distance(student.sum())
     z_teacher, z_student = margin_logits(teacher.detach()), margin_logits(student)
     if kind == "mse":
-        return functional.mse_loss(z_student, z_teacher)
+        return Distance(functional.mse_loss(z_student, z_teacher))
     if kind == "kl":
-        return _kl(z_teacher[None], z_student[None])
+        return Distance(_kl(z_teacher[None], z_student[None]))
     return transport_cost(z_teacher, z_student, **transport)
 
 
-def candidate_distance(teacher: Tensor, student: Tensor, kind: str, **transport: Any) -> Tensor:
+def candidate_distance(teacher: Tensor, student: Tensor, kind: str, **transport: Any) -> Distance:
     """Distance between both models' logits of the same candidate items, user by user.
 
     * ``kl``: mean over users of KL(softmax s^t_u || softmax s^s_u) over the candidates.
@@ -73,21 +92,22 @@ def candidate_distance(teacher: Tensor, student: Tensor, kind: str, **transport:
         transport: of ``ot``, as ``transport_cost`` takes them; ``marginals`` has no effect.
 
     Returns:
-        A scalar, as ``margin_distance``.
+        As ``margin_distance``.
     """
     teacher = teacher.detach()
     if len(student) == 0 or not torch.isfinite(student).all():
-        return student.sum()
+        return Distance(student.sum())
     if kind == "kl":
-        return _kl(teacher, student)
+        return Distance(_kl(teacher, student))
     teacher = teacher - teacher.mean(1, keepdim=True)
     student = student - student.mean(1, keepdim=True)
     if kind == "mse":
-        return functional.mse_loss(student, teacher)
+        return Distance(functional.mse_loss(student, teacher))
     from recbole_guider.kernels.transport import vector_ot
 
     settings = {key: transport[key] for key in ("regularization", "max_iterations", "tolerance")}
-    return vector_ot(teacher, student, **settings).cost
+    found = vector_ot(teacher, student, **settings)
+    return Distance(found.cost, found.marginal_error)
 
 
 def transport_cost(
@@ -98,21 +118,22 @@ def transport_cost(
     max_iterations: int,
     tolerance: float,
     debiased: bool = False,
-) -> Tensor:
+) -> Distance:
     """<P, D> of the entropic plan (Eq. 11-14), or its debiased form, the Sinkhorn divergence."""
     solve = entropic_ot
     if debiased:
         from recbole_guider.kernels.transport import debiased_ot
 
         solve = debiased_ot
-    return solve(
+    found = solve(
         z_teacher,
         z_student,
         regularization,
         marginals,
         max_iterations=max_iterations,
         tolerance=tolerance,
-    ).cost
+    )
+    return Distance(found.cost, found.marginal_error)
 
 
 def _kl(teacher: Tensor, student: Tensor) -> Tensor:

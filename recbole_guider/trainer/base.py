@@ -85,6 +85,9 @@ class MethodTrainer(CheckpointedTrainer):
     def on_epoch_start(self, epoch: int) -> None:
         """Called before each epoch, ahead of the backbone's own ``on_epoch_start``."""
 
+    def on_epoch_end(self, epoch: int) -> None:
+        """Called after each epoch's last step, before validation."""
+
     def note_suspicion(
         self, batch: Batch, suspicion: Tensor, dropped: Tensor | None = None
     ) -> None:
@@ -133,6 +136,7 @@ class MethodTrainer(CheckpointedTrainer):
         self.model.on_epoch_start(epoch_idx)
         self.model.train()
         loss = self._run_batches(loss_func or self.batch_loss)
+        self.on_epoch_end(epoch_idx)
         if self.detection is not None:
             found = self.detection.close(epoch_idx)
             if found:

@@ -14,7 +14,13 @@ from recbole_guider.errors import InputError
 from recbole_guider.guider.calibration import Partition
 from recbole_guider.guider.content import content_calibrator
 from recbole_guider.guider.dbpr import FalseItems, eq7_loss, mean_over_true
-from recbole_guider.guider.distillation import candidate_distance, margin_distance, on_one_scale
+from recbole_guider.guider.distillation import (
+    Distance,
+    candidate_distance,
+    margin_distance,
+    on_one_scale,
+    spread,
+)
 from recbole_guider.model.base import BatchVectors, MultimodalRecommender, bpr_loss
 from recbole_guider.registry import method
 from recbole_guider.trainer.base import MethodTrainer
@@ -66,6 +72,9 @@ class GuiderTrainer(MethodTrainer):
         self.teacher_seed = (int(config["seed"]) * 0x9E3779B1 + 0x7EAC4E5) % 2**32
         self.teacher_generator = torch.Generator().manual_seed(self.teacher_seed)
         self.partitioned = False
+        self.distances: list[Tensor] = []
+        self.spreads: list[tuple[Tensor, Tensor]] = []
+        self.marginal_errors: list[float] = []
         self.teacher: Teacher | None = None
 
     def on_fit_start(self, splits: Splits, dataset: Any) -> None:
@@ -194,7 +203,7 @@ class GuiderTrainer(MethodTrainer):
         triples = self._distillation_triples(batch)
         vectors = self.model.batch_vectors(triples, users, items, with_negatives=True)
         both = self._on_one_scale(self.teacher.margins(triples), _margins(vectors))
-        return margin_distance(*both, self.config["kd_loss"], **self._transport())
+        return self._note(margin_distance(*both, self.config["kd_loss"], **self._transport()))
 
     def _distance_of_candidates(self, batch: Batch, users: Tensor, items: Tensor) -> Tensor:
         assert self.teacher is not None
@@ -205,9 +214,30 @@ class GuiderTrainer(MethodTrainer):
         pool = self.candidates[order[: self.config["kd_candidates"]]].to(self.device)
         student = self.model.user_vectors(users, chosen) @ self.model.item_vectors(items, pool).T
         both = self._on_one_scale(self.teacher.candidate_logits(chosen, pool), student)
-        return candidate_distance(*both, self.config["kd_loss"], **self._transport())
+        return self._note(candidate_distance(*both, self.config["kd_loss"], **self._transport()))
+
+    def _note(self, distance: Distance) -> Tensor:
+        """Adds to what ``on_epoch_end`` reports of the epoch's distillation."""
+        self.distances.append(distance.value.detach())
+        self.marginal_errors.append(distance.marginal_error)
+        return distance.value
+
+    def on_epoch_end(self, epoch: int) -> None:
+        """Keeps means of the distance and of both models' spreads, and the worst transport."""
+        if not self.distances:
+            return
+        means = torch.stack([*map(torch.stack, zip(*self.spreads))]).mean(1).tolist()
+        self.diagnostics.setdefault("distillation", []).append({
+            "epoch": epoch,
+            "distance": float(torch.stack(self.distances).mean()),
+            "teacher_spread": means[0],
+            "student_spread": means[1],
+            "marginal_error": max(self.marginal_errors),
+        })  # fmt: skip
+        self.distances, self.spreads, self.marginal_errors = [], [], []
 
     def _on_one_scale(self, teacher: Tensor, student: Tensor) -> tuple[Tensor, Tensor]:
+        self.spreads.append((spread(teacher), spread(student)))
         temperature, standardise = self.config["kd_temperature"], self.config["kd_standardise"]
         return (
             on_one_scale(teacher, temperature, standardise),

@@ -163,6 +163,43 @@ def test_every_distillation_moves_the_student_and_not_the_teacher(
     assert not torch.allclose(with_distance, guider.model.ids.users.weight.grad)
 
 
+@pytest.mark.parametrize("distillation", ["margins", "candidates"])
+def test_every_epoch_reports_its_distillation(tiny_data_path, distillation):
+    own = {"distillation": distillation, "kd_loss": "kl" if distillation == "candidates" else "ot"}
+    points = result(tiny_data_path, "GUIDER", **own)["diagnostics"]["distillation"]
+    assert [point["epoch"] for point in points] == [0, 1, 2, 3]
+    for point in points:
+        assert point["distance"] >= 0.0
+        assert 0.0 < point["teacher_spread"] < 10.0
+        assert 0.0 < point["student_spread"] < 10.0
+        assert point["marginal_error"] < 1e-3
+    assert points[0]["teacher_spread"] < points[-1]["teacher_spread"]  # it learns
+
+
+@pytest.mark.parametrize(
+    "reading",
+    [
+        {"partition_feeds": "both"},
+        {"distillation": "candidates", "kd_loss": "kl", "student_loss": "dbpr"},
+    ],
+)
+def test_readings_resume_as_if_they_had_not_stopped(tiny_data_path, tmp_path, reading):
+    def fresh(epochs):
+        own = {"data_path": str(tiny_data_path), "method": "GUIDER", **SHORT, **reading,
+               "checkpoint_dir": str(tmp_path), "epochs": epochs}  # fmt: skip
+        return prepare(Config("BM3", "tiny", None, own, {}))
+
+    whole, train, valid, _ = fresh(4)
+    whole.fit(train, valid, saved=False)
+    first, train, valid, _ = fresh(2)
+    first.fit(train, valid, saved=True)
+    second, train, valid, _ = fresh(4)
+    second.resume_checkpoint(first.saved_model_file)
+    second.fit(train, valid, saved=False)
+    assert second.valid_curve == whole.valid_curve
+    assert second.diagnostics == whole.diagnostics
+
+
 def test_distillation_on_candidates_brings_the_student_to_its_teacher(tiny_data_path):
     """A student that is trained by distillation alone ends with its teacher's ranking."""
     guider, _ = trainer(tiny_data_path, distillation="candidates", kd_loss="kl", warmup_epochs=0)
