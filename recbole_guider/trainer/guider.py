@@ -14,16 +14,10 @@ from recbole_guider.errors import InputError
 from recbole_guider.guider.calibration import Partition
 from recbole_guider.guider.content import content_calibrator
 from recbole_guider.guider.dbpr import FalseItems, eq7_loss, mean_over_true
-from recbole_guider.guider.distillation import (
-    Distance,
-    candidate_distance,
-    margin_distance,
-    on_one_scale,
-    spread,
-)
 from recbole_guider.model.base import BatchVectors, MultimodalRecommender, bpr_loss
 from recbole_guider.registry import method
 from recbole_guider.trainer.base import MethodTrainer
+from recbole_guider.trainer.distiller import Distiller, margins
 from recbole_guider.trainer.teacher import Teacher
 
 
@@ -64,7 +58,6 @@ class GuiderTrainer(MethodTrainer):
         self.false_weight: float = config["false_weight"]
         self.warmup_epochs: int = config["warmup_epochs"]
         self.kd_weight: float = config["kd_weight"]
-        self.distillation: str = config["distillation"]
         self.student_is_denoised: bool = config["student_loss"] == "dbpr"
         self.feeds: str = config["partition_feeds"]
         # A seed of its own, far from those of a grid's next cells: the teacher is no other cell's
@@ -72,21 +65,24 @@ class GuiderTrainer(MethodTrainer):
         self.teacher_seed = (int(config["seed"]) * 0x9E3779B1 + 0x7EAC4E5) % 2**32
         self.teacher_generator = torch.Generator().manual_seed(self.teacher_seed)
         self.partitioned = False
-        self.distances: list[Tensor] = []
-        self.spreads: list[tuple[Tensor, Tensor]] = []
-        self.marginal_errors: list[float] = []
         self.teacher: Teacher | None = None
+        self.distiller: Distiller | None = None
 
     def on_fit_start(self, splits: Splits, dataset: Any) -> None:
         """Builds the teacher, the content similarity and the first partition: all is true."""
         self.train_interactions: Interactions = splits.train
-        self.n_users, self.n_items = splits.n_users, splits.n_items
-        self.candidates = torch.unique(splits.train.items)
+        self.n_users = splits.n_users
         by_student = self.config["partition_from"] == "student"
-        if not by_student or self.distillation != "none":
+        distils = self.config["distillation"] != "none"
+        if distils or not by_student:
             with torch.random.fork_rng():
                 torch.manual_seed(self.teacher_seed)
                 self.teacher = Teacher(self.config, dataset, self.teacher_generator)
+            if distils:
+                self.distiller = Distiller(
+                    self.config, self.teacher, self.model, splits.train.items,
+                    self.teacher_generator,
+                )  # fmt: skip
         if by_student and self.feeds != "loss":
             raise InputError(
                 "only a teacher's graph can be denoised, and the partition is the student's",
@@ -178,7 +174,7 @@ class GuiderTrainer(MethodTrainer):
         triples = Batch(batch.users, batch.positives, drawn.to(self.device), batch.rows)
         vectors = self.model.batch_vectors(triples, users, items, with_negatives=True)
         counts = (self.clean[rows] & has_false).to(self.device)
-        return self.dbpr_weight * eq7_loss(_margins(vectors), counts)
+        return self.dbpr_weight * eq7_loss(margins(vectors), counts)
 
     # Distillation (Eq. 8-14) -----------------------------------------------------------------
 
@@ -188,85 +184,22 @@ class GuiderTrainer(MethodTrainer):
         if self.student_is_denoised and self.dbpr_weight > 0 and self.partitioned:
             loss = loss + self._student_eq7(batch, users, items)
         weight = self.current_kd_weight()
-        if self.distillation == "margins" and weight > 0:
-            loss = loss + weight * self._distance_of_margins(batch, users, items)
-        elif self.distillation == "candidates" and weight > 0:
-            loss = loss + weight * self._distance_of_candidates(batch, users, items)
-        return loss
+        if self.distiller is None or weight == 0:
+            return loss
+        assert self.batches is not None
+        return loss + weight * self.distiller.distance(
+            batch, users, items, self.clean, self.false_items, self.batches.sampler
+        )
 
     def current_kd_weight(self) -> float:
         """kappa, growing linearly during the warm-up."""
         return self.kd_weight * min(1.0, (self.epoch + 1) / max(1, self.warmup_epochs))
 
-    def _distance_of_margins(self, batch: Batch, users: Tensor, items: Tensor) -> Tensor:
-        assert self.teacher is not None
-        triples = self._distillation_triples(batch)
-        vectors = self.model.batch_vectors(triples, users, items, with_negatives=True)
-        both = self._on_one_scale(self.teacher.margins(triples), _margins(vectors))
-        return self._note(margin_distance(*both, self.config["kd_loss"], **self._transport()))
-
-    def _distance_of_candidates(self, batch: Batch, users: Tensor, items: Tensor) -> Tensor:
-        assert self.teacher is not None
-        chosen = torch.unique(batch.users.cpu())
-        order = torch.randperm(len(chosen), generator=self.teacher_generator)
-        chosen = chosen[order[: self.config["kd_sample_size"]]].to(self.device)
-        order = torch.randperm(len(self.candidates), generator=self.teacher_generator)
-        pool = self.candidates[order[: self.config["kd_candidates"]]].to(self.device)
-        student = self.model.user_vectors(users, chosen) @ self.model.item_vectors(items, pool).T
-        both = self._on_one_scale(self.teacher.candidate_logits(chosen, pool), student)
-        return self._note(candidate_distance(*both, self.config["kd_loss"], **self._transport()))
-
-    def _note(self, distance: Distance) -> Tensor:
-        """Adds to what ``on_epoch_end`` reports of the epoch's distillation."""
-        self.distances.append(distance.value.detach())
-        self.marginal_errors.append(distance.marginal_error)
-        return distance.value
-
     def on_epoch_end(self, epoch: int) -> None:
-        """Keeps means of the distance and of both models' spreads, and the worst transport."""
-        if not self.distances:
-            return
-        means = torch.stack([*map(torch.stack, zip(*self.spreads))]).mean(1).tolist()
-        self.diagnostics.setdefault("distillation", []).append({
-            "epoch": epoch,
-            "distance": float(torch.stack(self.distances).mean()),
-            "teacher_spread": means[0],
-            "student_spread": means[1],
-            "marginal_error": max(self.marginal_errors),
-        })  # fmt: skip
-        self.distances, self.spreads, self.marginal_errors = [], [], []
-
-    def _on_one_scale(self, teacher: Tensor, student: Tensor) -> tuple[Tensor, Tensor]:
-        self.spreads.append((spread(teacher), spread(student)))
-        temperature, standardise = self.config["kd_temperature"], self.config["kd_standardise"]
-        return (
-            on_one_scale(teacher, temperature, standardise),
-            on_one_scale(student, temperature, standardise),
-        )
-
-    def _transport(self) -> dict[str, Any]:
-        return {
-            "regularization": self.config["ot_regularization"],
-            "marginals": self.config["ot_marginals"],
-            "max_iterations": self.config["ot_iterations"],
-            "tolerance": self.config["ot_tolerance"],
-            "debiased": self.config["ot_debiased"],
-        }
-
-    def _distillation_triples(self, batch: Batch) -> Batch:
-        """i in I_true(u), j in I_false(u) where the user has one, else the unobserved item."""
-        assert self.batches is not None
-        rows = batch.rows.cpu()
-        index = torch.nonzero(self.clean[rows]).flatten()
-        size = self.config["kd_sample_size"]
-        if len(index) > size:
-            order = torch.randperm(len(index), generator=self.teacher_generator)
-            index = index[order[:size]]
-        users, positives = batch.users.cpu()[index], batch.positives.cpu()[index]
-        false, has_false = self.false_items.draw(users, self.teacher_generator)
-        unobserved = self.batches.sampler.sample(users, self.teacher_generator)
-        negatives = torch.where(has_false, false, unobserved)
-        return Batch(users, positives, negatives, rows[index]).to(self.device)
+        """Keeps what the epoch's distillation looked like."""
+        report = self.distiller.report() if self.distiller is not None else None
+        if report is not None:
+            self.diagnostics.setdefault("distillation", []).append({"epoch": epoch, **report})
 
     # Checkpoints -----------------------------------------------------------------------------
 
@@ -287,9 +220,3 @@ class GuiderTrainer(MethodTrainer):
         if self.teacher is not None:
             self.teacher.load_state(state["teacher"])
             self._denoise_graph()
-
-
-def _margins(vectors: BatchVectors) -> Tensor:
-    """s_ui - s_uj of a batch's triples, float [b]."""
-    assert vectors.negatives is not None
-    return (vectors.users * (vectors.positives - vectors.negatives)).sum(-1)

@@ -84,7 +84,9 @@ def test_false_items_take_the_negatives_place_in_distillation(tiny_data_path):
     false = {pair for pair, is_clean in zip(pairs, clean.tolist()) if not is_clean}
     observed = set(pairs)
     with_false = {user for user, _ in false}
-    triples = guider._distillation_triples(next(iter(guider.batches)))
+    triples = guider.distiller.triples(
+        next(iter(guider.batches)), clean, guider.false_items, guider.batches.sampler
+    )
     assert len(triples.users) == 64
     for user, positive, negative, row in zip(
         triples.users.tolist(), triples.positives.tolist(), triples.negatives.tolist(),
@@ -158,7 +160,7 @@ def test_every_distillation_moves_the_student_and_not_the_teacher(
     assert all(p.grad is None or not p.grad.any() for p in guider.teacher.model.parameters())
     with_distance = guider.model.ids.users.weight.grad.clone()
     guider.model.zero_grad()
-    guider.distillation = "none"
+    guider.distiller = None
     guider.batch_loss(next(iter(guider.batches))).backward()
     assert not torch.allclose(with_distance, guider.model.ids.users.weight.grad)
 
@@ -206,7 +208,7 @@ def test_distillation_on_candidates_brings_the_student_to_its_teacher(tiny_data_
     teacher, student = guider.teacher, guider.model
     for _ in range(10):
         teacher.train_epoch(guider._teacher_loss)
-    everyone, pool = torch.arange(1, guider.n_users), guider.candidates
+    everyone, pool = torch.arange(1, guider.n_users), guider.distiller.candidates
 
     def agreement() -> float:
         student.eval()
@@ -223,7 +225,9 @@ def test_distillation_on_candidates_brings_the_student_to_its_teacher(tiny_data_
         student.train()
         guider.optimizer.zero_grad()
         batch = next(iter(guider.batches))
-        guider._distance_of_candidates(batch, *student.propagate()).backward()
+        guider.distiller.distance(
+            batch, *student.propagate(), guider.clean, guider.false_items, guider.batches.sampler
+        ).backward()
         guider.optimizer.step()
     assert agreement() > max(0.8, before + 0.3)
 
