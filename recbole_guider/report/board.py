@@ -26,6 +26,7 @@ class Board:
             setting where nothing varies.
         values: setting -> the varied property's value; empty where nothing varies.
         vary: the property that varies; None for none.
+        figure: kind of the figure; None for none.
         asked: result -> the seeds that the grid asks for, ascending.
         failures: cell -> why it failed, for cells without a record.
         records: the finished cells, ordered by name.
@@ -42,6 +43,7 @@ class Board:
     settings: tuple[str, ...]
     values: Mapping[str, Any]
     vary: str | None
+    figure: str | None
     asked: Mapping[ResultKey, tuple[int, ...]]
     failures: Mapping[CellKey, str]
     records: tuple[Record, ...]
@@ -137,6 +139,7 @@ def arrange(
         settings=settings,
         values={setting: values.get(setting) for setting in settings if setting},
         vary=grid.get("vary"),
+        figure=grid.get("figure"),
         asked=asked,
         failures={
             cell: str(failures[cell])

@@ -73,14 +73,14 @@ def _result(board: Board, place: ResultKey, metric: str) -> list[str]:
     if result is None:
         return ["", "", "0", str(asked), "", "", "", ""]
     return [
-        number(result.mean[metric]),
-        number(result.spread[metric]),
+        _number(result.mean[metric]),
+        _number(result.spread[metric]),
         str(len(result.seeds)),
         str(asked),
         " ".join(map(str, result.seeds)),
         str(len(result.users_of[metric][result.seeds[0]])),
         result.valid_metric,
-        number(result.valid),
+        _number(result.valid),
     ]
 
 
@@ -91,10 +91,10 @@ def _against(against: Against | None) -> list[str]:
     numbers = [paired.difference, paired.relative_gain, *paired.interval, paired.statistic]
     numbers += [paired.p_value, against.p_holm]
     counts = [paired.wins, paired.ties, paired.losses]
-    texts = [number(one) for one in numbers] + [str(count) for count in counts]
+    texts = [_number(one) for one in numbers] + [str(count) for count in counts]
     return [*texts, " ".join(map(str, against.seeds))]
 
 
-def number(value: float) -> str:
+def _number(value: float) -> str:
     """Returns the shortest text that reads back as the same double; nan is an empty field."""
     return "" if math.isnan(value) else repr(float(value))

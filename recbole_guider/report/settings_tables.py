@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from recbole_guider.report.board import Board
 from recbole_guider.report.comparison import BARE, Against
-from recbole_guider.report.markdown import MARKS, SIGNIFICANCE, percent, row_labels, table, value
+from recbole_guider.report.markdown import (
+    HOLE,
+    MARKS,
+    SIGNIFICANCE,
+    percent,
+    row_labels,
+    table,
+    value,
+)
 from recbole_guider.report.results import ResultKey
 
 
@@ -37,7 +45,7 @@ def gains_by_setting(board: Board) -> list[str]:
                 places = [ResultKey(dataset, backbone, method, name) for name in board.settings]
                 found = [compared.get((place, metric)) for place in places]
                 if method != BARE and any(found):
-                    gains = [_gain(against) if against else "" for against in found]
+                    gains = [_gain(against) for against in found]
                     rows.append([f"{backbone} + {method}", *gains])
             if rows:
                 blocks.append(table(_headers(board, f"{dataset}, {metric}"), rows))
@@ -57,7 +65,9 @@ def _headers(board: Board, corner: str) -> list[str]:
     return [corner, f"{board.vary}<br>{first}", *others]
 
 
-def _gain(against: Against) -> str:
+def _gain(against: Against | None) -> str:
+    if against is None:
+        return HOLE
     p = "< 0.001" if against.p_holm < 0.001 else f"{against.p_holm:.3f}"
     if against.level <= 0:
         return f"baseline is 0<br>p {p}"

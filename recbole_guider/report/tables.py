@@ -15,6 +15,8 @@ from recbole_guider.replacing import replacing
 from recbole_guider.report import caption
 from recbole_guider.report.board import Board, arrange
 from recbole_guider.report.comparison import Against
+from recbole_guider.report.detection import detection_csv, detection_table
+from recbole_guider.report.figures import drawing_of, render_svg
 from recbole_guider.report.markdown import MARKS, SIGNIFICANCE, percent, row_labels, table, value
 from recbole_guider.report.missing import missing
 from recbole_guider.report.numbers import render_csv
@@ -33,7 +35,11 @@ def render(
     folder: Path,
     notes: Sequence[str] = (),
 ) -> list[Path]:
-    """Writes ``<grid>.md`` and ``<grid>.csv`` of a grid into a folder and returns their paths.
+    """Writes a grid's Markdown page, CSV files and figure into a folder and returns their paths.
+
+    ``<grid>.md`` and ``<grid>.csv`` always; ``<grid>-detection.csv`` where a record tells how well
+    its method found known noise; ``<grid>.svg`` where the grid names a kind of figure and a
+    finished cell has something to draw.
 
     Args:
         grid: a grid file's name, title, datasets, backbones, methods, baselines, metrics, vary,
@@ -48,18 +54,29 @@ def render(
         InputError: the records cannot share a column, or the folder cannot be written.
     """
     board = arrange(grid, cells, records, failures)
+    drawing = drawing_of(board)
     texts = {
-        f"{board.name}.md": render_markdown(board, notes),
+        f"{board.name}.md": render_markdown(board, notes, drawing.caption if drawing else ""),
         f"{board.name}.csv": render_csv(board),
+        f"{board.name}-detection.csv": detection_csv(board),
+        f"{board.name}.svg": render_svg(drawing) if drawing else "",
     }
-    return [_write(Path(folder) / name, text) for name, text in texts.items()]
+    written = [_write(Path(folder) / name, text) for name, text in texts.items() if text]
+    for name in (name for name, text in texts.items() if not text):
+        (Path(folder) / name).unlink(missing_ok=True)  # an earlier run's
+    return written
 
 
-def render_markdown(board: Board, notes: Sequence[str] = ()) -> str:
-    """Returns the Markdown page: verdicts, results, gains over the best baseline, provenance."""
+def render_markdown(board: Board, notes: Sequence[str] = (), figure: str = "") -> str:
+    """Returns the Markdown page: verdicts, figure, results, what is missing, gains, provenance.
+
+    ``figure`` is the caption of ``<grid>.svg``; empty where there is none.
+    """
     blocks = [f"# {board.title}"]
     blocks += [f"> {' '.join(note.split())}" for note in notes]
     blocks.append("\n".join(caption.verdicts(board, SIGNIFICANCE)))
+    if figure:
+        blocks += [f"![{board.title}]({board.name}.svg)", figure]
     if board.vary:
         blocks += results_by_setting(board)
     else:
@@ -73,6 +90,9 @@ def render_markdown(board: Board, notes: Sequence[str] = ()) -> str:
         blocks += ["## Gain over the bare backbone", *gains]
     if board.comparison.vs_best and not board.vary:
         blocks += ["## Gain over the best baseline", *_gains(board)]
+    found = detection_table(board)
+    if found:
+        blocks += ["## How well the methods find the noise", *found]
     provenance = caption.provenance(board)
     if provenance:
         blocks += ["## How the numbers were made", "\n".join(provenance)]

@@ -1,0 +1,234 @@
+"""Figures: what they show, for whom nothing can be shown, and that they are stable and light."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from recbole_guider.report.board import arrange
+from recbole_guider.report.figures import KINDS, drawing_of, render_svg
+from recbole_guider.report.panels import looks
+from recbole_guider.report.score_figure import area_under_curve
+from recbole_guider.report.tables import render
+
+LAMBDAS = {f"ot_regularization={value}": value for value in (0.1, 0.01, 1)}
+
+
+def curve(length: int, start: float) -> list[dict]:
+    return [
+        {"epoch": epoch, "loss": 1.0, **({"recall@20": start + epoch} if epoch != 1 else {})}
+        for epoch in range(length)
+    ]
+
+
+@pytest.fixture
+def varied(grid, make_record):
+    """Base without settings, GUIDER with three of which one has no result."""
+    wanted = {**grid, "name": "figure6", "methods": ["Base", "GUIDER"], "baselines": ["Base"],
+              "vary": "ot_regularization", "settings": LAMBDAS, "figure": "settings"}  # fmt: skip
+    records = [make_record(("ml-100k", "BM3", "Base", seed)) for seed in (1, 2)]
+    records += [
+        make_record(("ml-100k", "BM3", "GUIDER", seed, name), lift=value / 10)
+        for seed in (1, 2)
+        for name, value in LAMBDAS.items()
+    ]
+    cells = [record.cell for record in records]
+    return wanted, cells, [r for r in records if r.cell.setting != "ot_regularization=0.1"]
+
+
+@pytest.fixture
+def trained(grid, make_record):
+    wanted = {**grid, "name": "figure3", "methods": ["Base", "GUIDER"], "baselines": ["Base"],
+              "figure": "training"}  # fmt: skip
+    records = [
+        make_record(("ml-100k", backbone, method, seed), valid_curve=curve(length, start))
+        for backbone in ("BM3", "LightGCN")
+        for method, start in (("Base", 0.0), ("GUIDER", 10.0))
+        for seed, length in ((1, 4), (2, 6))
+    ]
+    return wanted, [record.cell for record in records], records
+
+
+@pytest.fixture
+def scored(grid, make_record):
+    wanted = {**grid, "name": "figure4", "methods": ["Base"], "baselines": ["Base"],
+              "figure": "scores"}  # fmt: skip
+    found = {"edges": [0.0, 1.0, 2.0, 4.0], "clean": [1, 1, 2], "noisy": [3, 1, 0]}
+    told = [{"label": "injected", **found}, {"label": "low_rating", **found, "auc": 0.6}]
+    records = [
+        make_record(("ml-100k", backbone, "Base", seed), diagnostics={"score_distribution": told})
+        for backbone in ("BM3", "LightGCN")
+        for seed in (5, 6)
+    ]
+    return wanted, [record.cell for record in records], records
+
+
+@pytest.fixture(params=["varied", "trained", "scored"])
+def any_grid(request):
+    return request.getfixturevalue(request.param)
+
+
+def drawn(case) -> list:
+    """The axes of each panel."""
+    wanted, cells, records = case
+    drawing = drawing_of(arrange(wanted, cells, records, {}))
+    painted = []
+    for panel in drawing.panels:
+        axes = Figure().add_subplot()
+        panel.paint(axes)
+        painted.append((panel, axes))
+    return painted
+
+
+def texts(svg: str) -> set[str]:
+    return {"".join(one.itertext()).strip() for one in ElementTree.fromstring(svg).iter()
+            if one.tag.endswith("text")}  # fmt: skip
+
+
+def test_a_page_links_its_figure(tmp_path, any_grid) -> None:
+    wanted, cells, records = any_grid
+    paths = render(wanted, cells, records, {}, tmp_path)
+    name = wanted["name"]
+    assert f"{name}.svg" in [path.name for path in paths]
+    page = (tmp_path / f"{name}.md").read_text()
+    assert f"![{wanted['title']}]({name}.svg)" in page
+    svg = (tmp_path / f"{name}.svg").read_text()
+    assert 'width="525.6pt"' in svg  # 700 pixels
+    shown = texts(svg)  # text is text, so the page can be searched and translated
+    assert any("BM3" in text for text in shown)
+    assert "<dc:date>" not in svg
+    assert "dc:creator" not in svg
+
+
+def test_the_same_cells_give_the_same_bytes(tmp_path, any_grid, monkeypatch) -> None:
+    import matplotlib
+
+    wanted, cells, records = any_grid
+    first = render_svg(drawing_of(arrange(wanted, cells, records, {})))
+    monkeypatch.setitem(matplotlib.rcParams, "font.size", 30)  # a user's own taste
+    monkeypatch.setitem(matplotlib.rcParams, "svg.hashsalt", None)
+    assert render_svg(drawing_of(arrange(wanted, cells[::-1], records[::-1], {}))) == first
+    assert matplotlib.rcParams["font.size"] == 30  # which stays
+
+
+def test_a_line_for_each_method_over_the_values(varied) -> None:
+    ((panel, axes),) = drawn(varied)
+    assert (panel.title, panel.x_label, panel.y_label) == ("BM3", "ot_regularization", "Recall@5")
+    level, line = axes.lines
+    _, _, records = varied
+    base = [r.per_user["recall@5"].mean() for r in records if r.cell.method == "Base"]
+    assert list(level.get_ydata()) == [pytest.approx(np.mean(base))] * 2
+    assert list(line.get_xdata()) == [0.01, 0.1, 1.0]  # ascending, however the grid lists them
+    means = [
+        np.mean([r.per_user["recall@5"].mean() for r in records if r.cell.setting == name])
+        for name in ("ot_regularization=0.01", "ot_regularization=1")
+    ]
+    assert line.get_ydata()[[0, 2]] == pytest.approx(means)
+    assert np.isnan(line.get_ydata()[1])  # a hole breaks the line
+    assert len(axes.collections) == 1  # the band
+    assert axes.get_xscale() == "log"
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["0.1", "0.01", "1"]
+
+
+def test_one_seed_has_no_band_and_words_stand_side_by_side(varied, make_record) -> None:
+    wanted, _, _ = varied
+    settings = {"dbpr=mixed": "mixed", "dbpr=none": "none"}
+    records = [make_record(("ml-100k", "BM3", "GUIDER", 1, name)) for name in settings]
+    wanted = {**wanted, "vary": "dbpr", "settings": settings}
+    ((_, axes),) = drawn((wanted, [record.cell for record in records], records))
+    assert not axes.collections
+    assert axes.get_xscale() == "linear"
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["mixed", "none"]
+    assert list(axes.lines[0].get_xdata()) == [0.0, 1.0]
+
+
+def test_training_shows_seeds_and_their_mean_up_to_the_shortest(trained) -> None:
+    (panel, axes), (other, _) = drawn(trained)
+    assert (panel.title, other.title) == ("LightGCN", "BM3")  # the grid's order
+    assert panel.y_label == "validation Recall@20"
+    base, guider = axes.lines[2], axes.lines[5]
+    assert list(base.get_xdata()) == [0, 2, 3]  # epoch 1 was not evaluated
+    assert list(base.get_ydata()) == [0, 2, 3]
+    assert list(guider.get_ydata()) == [10, 12, 13]
+    assert list(axes.lines[1].get_xdata()) == [0, 2, 3, 4, 5]  # the longer seed, thin
+    assert axes.lines[1].get_linewidth() < base.get_linewidth() < guider.get_linewidth()
+
+
+def test_scores_are_densities_with_the_area_under_the_curve(scored) -> None:
+    panels = drawn(scored)
+    assert [panel.title for panel, _ in panels] == [
+        "LightGCN: injected pairs", "LightGCN: low ratings", "BM3: injected pairs",
+        "BM3: low ratings",
+    ]  # fmt: skip
+    axes = panels[0][1]
+    clean = axes.patches[0].get_data()
+    assert list(clean.values) == [0.25, 0.25, 0.25]
+    assert list(clean.edges) == [0.0, 1.0, 2.0, 4.0]
+    assert list(axes.patches[2].get_data().values) == [0.75, 0.25, 0.0]
+    # Of 16 pairs the noisy one lies lower in 11 and equal in 4: (11 + 4 / 2) / 16.
+    assert axes.texts[0].get_text() == "AUC 0.812"
+    assert panels[1][1].texts[0].get_text() == "AUC 0.600"  # as the record tells it
+    wanted, cells, records = scored
+    drawing = drawing_of(arrange(wanted, cells, records, {}))
+    assert "(seed 5)" in drawing.caption
+
+
+def test_the_area_under_the_curve_is_that_of_the_pairs() -> None:
+    generator = np.random.default_rng(3)
+    clean, noisy = generator.integers(0, 9, 40), generator.integers(0, 6, 30)
+    pairs = [(bad < good) + (bad == good) / 2 for good in clean for bad in noisy]
+    counts = [np.bincount(one, minlength=9).tolist() for one in (clean, noisy)]
+    assert area_under_curve(*counts) == pytest.approx(np.mean(pairs))
+
+
+def test_nothing_to_show_is_no_figure_and_an_old_one_goes(tmp_path, any_grid) -> None:
+    wanted, cells, records = any_grid
+    render(wanted, cells, records, {}, tmp_path)
+    paths = render(wanted, cells, [], {}, tmp_path)
+    assert not [path for path in paths if path.suffix == ".svg"]
+    assert not list(tmp_path.glob("*.svg"))
+    assert ".svg" not in (tmp_path / f"{wanted['name']}.md").read_text()
+    assert drawing_of(arrange({**wanted, "figure": None}, cells, records, {})) is None
+
+
+def test_grids_know_the_kinds_that_can_be_drawn() -> None:
+    from recbole_guider.benchmark.grid import FIGURES
+
+    assert set(KINDS) == set(FIGURES)
+
+
+def test_looks_differ_and_proposed_methods_stand_out() -> None:
+    names = [f"method {i}" for i in range(20)]
+    made = looks(names, names[-2:])
+    assert len({look[:3] for look in made.values()}) == len(names)
+    assert made["method 19"].width > made["method 0"].width
+
+
+def test_a_long_legend_and_odd_names_stay_inside(varied, tmp_path) -> None:
+    wanted, cells, records = varied
+    odd = {"GUIDER": "GUIDER $x^2$ & <b>" + "y" * 60}
+    records = [
+        type(r)(**{**vars(r), "cell": r.cell._replace(method=odd.get(r.cell.method, "Base"))})
+        for r in records
+    ]
+    cells = [cell._replace(method=odd.get(cell.method, "Base")) for cell in cells]
+    svg = render_svg(drawing_of(arrange({**wanted, "methods": []}, cells, records, {})))
+    assert odd["GUIDER"] in texts(svg)
+
+
+def test_matplotlib_is_imported_to_draw_and_not_before() -> None:
+    program = (
+        "import sys, recbole_guider.report.tables\n"
+        "print([name for name in ('torch', 'recbole', 'matplotlib') if name in sys.modules])"
+    )
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=root
+    )
+    assert done.stdout.strip() == "[]"
