@@ -41,6 +41,26 @@ def test_table2_is_the_papers_and_ml_100k_stands_in(tmp_path):
     assert any("ml-100k stands in" in note for note in selection.notes)
 
 
+@pytest.mark.parametrize(
+    ("name", "count", "settings"),
+    [
+        ("table3", 6 * 3, 0),
+        ("figure3", 2 * 2 * 3, 0),
+        ("figure4", 2 * 3, 0),
+        ("figure6", 2 * (1 + 5) * 3, 5),  # the bare backbone knows no transport
+        ("figure7", 2 * (1 + 9) * 3, 9),
+        ("figure8", 2 * 7 * 5 * 3, 5),  # every method knows the noise
+    ],
+)
+def test_the_papers_other_grids(name, count, settings, tmp_path):
+    selection = select(load_grid(name), command_line={"data_path": str(tmp_path)})
+    assert len(selection.cells) == count
+    assert len({cell.name.setting for cell in selection.cells} - {""}) == settings
+    assert selection.grid.figure == {
+        "table3": None, "figure3": "training", "figure4": "scores",
+    }.get(name, "settings")  # fmt: skip
+
+
 def test_cells_come_as_whole_comparisons(write, here):
     cells = select(load_grid(write(seeds=2)), command_line=here).cells
     assert [cell.name for cell in cells] == [
