@@ -1,127 +1,177 @@
-"""The two solvers below ``entropic_ot``: which one runs, and that neither loses digits."""
+"""The scaling loop, the mixing that makes it fast, and the flow that makes it look far."""
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
+from plain_transport import plan_by_scaling, sinkhorn, squares
 from torch.nn.functional import logsigmoid
 
-from recbole_guider.kernels import sinkhorn
+from recbole_guider.kernels import boxed_kernel
+from recbole_guider.kernels.anderson import Mixing
+from recbole_guider.kernels.boxed_kernel import BoxedKernel
+from recbole_guider.kernels.dense_kernel import DenseKernel
+from recbole_guider.kernels.mass_flow import MassFlow
+from recbole_guider.kernels.sinkhorn import log_masses, scale
+from recbole_guider.kernels.staircase import monotone
 
 
-def case(n, m, scale=1.5, shift=1.0):
+def case(n, m, spread=1.5, shift=1.0):
     """Points (log sigmoids of margins) and softmax masses of two models, float64."""
     generator = torch.Generator().manual_seed(0)
-    x = logsigmoid(torch.randn(n, generator=generator, dtype=torch.float64) * scale + shift)
-    y = logsigmoid(torch.randn(m, generator=generator, dtype=torch.float64) * scale)
+    x = logsigmoid(torch.randn(n, generator=generator, dtype=torch.float64) * spread + shift)
+    y = logsigmoid(torch.randn(m, generator=generator, dtype=torch.float64) * spread)
     return x, y, x.softmax(0), y.softmax(0)
 
 
-def as_matrix(plan, m):
-    return torch.stack([plan.times(row) for row in torch.eye(m, dtype=torch.float64)], 1)
+def dense_kernel(n, m, regularization, spread=1.5):
+    x, y, a, b = case(n, m, spread)
+    return DenseKernel(-squares(x, y) / regularization, a, b, log_masses(a))
 
 
-def record_kernels(monkeypatch):
-    """Lists the kernels that solve, and whether their results counted as accurate."""
-    used, scale = [], sinkhorn._scale
-
-    def recorded(kernel, *arguments):
-        plan, accurate = scale(kernel, *arguments)
-        used.append((type(kernel).__name__, accurate))
-        return plan, accurate
-
-    monkeypatch.setattr(sinkhorn, "_scale", recorded)
-    return used
+def plan_of(kernel, found):
+    return (kernel.exponents + found.f[:, None] + found.g).exp()
 
 
-@pytest.mark.parametrize("half", [0.0, 0.5, 3.0, 8.0])
-def test_thin_kernel_is_the_gaussian_to_rounding(half):
-    s = torch.linspace(-half, half, 300, dtype=torch.float64)
-    t = torch.linspace(-4.0, 9.0, 200, dtype=torch.float64)
-    thin = sinkhorn.ThinKernel(s, t, 1e-8)
-    K = (-(s[:, None] - t).square()).exp()
-    assert thin.left.shape[1] == sinkhorn.ThinKernel.rank(s) < 130
-    assert (thin.left @ thin.right - K).abs().max() < 3e-14
-    assert torch.allclose(thin.times(t.cos()), K @ t.cos(), atol=1e-11)
-    assert torch.allclose(thin.transposed_times(s.cos()), K.T @ s.cos(), atol=1e-11)
+@pytest.mark.parametrize("regularization", [0.1, 1.0])
+def test_dense_scaling_is_the_plain_forms_plan(regularization):
+    x, y, a, b = case(60, 50)
+    kernel = dense_kernel(60, 50, regularization)
+    found = scale(kernel, 1000, 1e-12)
+    expected = plan_by_scaling(x, y, a, b, regularization)
+    torch.testing.assert_close(plan_of(kernel, found), expected, atol=1e-11, rtol=0)
 
 
-@pytest.mark.parametrize(("regularization", "scale"), [(1.0, 1.5), (0.3, 1.0), (0.2, 0.3)])
-def test_thin_and_dense_plans_agree_entry_by_entry(monkeypatch, regularization, scale):
-    x, y, a, b = case(260, 240, scale)
-    used = record_kernels(monkeypatch)
-    thin = as_matrix(sinkhorn.solve(x, y, a, b, regularization, 5000, 1e-11), 240)
-    assert used == [("ThinKernel", True)]
-    dense = as_matrix(sinkhorn._solve_dense(x, y, a, b, regularization, 5000, 1e-11), 240)
-    assert (thin - dense).abs().sum() < 1e-8
-    assert torch.allclose(thin.sum(1), a, atol=1e-11)
-    assert torch.allclose(thin.sum(0), b, atol=1e-11)
+@pytest.mark.parametrize("iterations", [1, 2, 3, 7, 40])
+@pytest.mark.parametrize("n", [60, 600])
+def test_iterations_end_at_their_limit(n, iterations):
+    x, y, a, b = case(n, n - 10)
+    kernel = BoxedKernel(*monotone(x, y, a, b, 0.01))
+    found = scale(kernel, iterations, 0.0)
+    assert found.iterations == iterations
 
 
-def test_matched_points_scale_to_the_same_plan():
-    x, y, a, b = case(30, 20)
-    s, t = sinkhorn._matched(x, y - 3.0, a, b, 0.5)
-    # An affine map away from each other, so the logarithms of the kernels differ by f_m + g_n.
-    difference = -(s[:, None] - t).square() + (x[:, None] - (y - 3.0)).square() / 0.5
-    rest = difference - difference.mean(0) - difference.mean(1)[:, None] + difference.mean()
-    assert rest.abs().max() < 1e-12
-    assert abs(float(a @ s)) < 1e-12
-    assert abs(float(b @ t)) < 1e-12
-    assert float(a @ s.square()) == pytest.approx(float(b @ t.square()))
+def test_the_first_two_iterations_are_sinkhorns():
+    x, y, a, b = case(40, 30)
+    kernel = dense_kernel(40, 30, 0.3)
+    found = scale(kernel, 2, 0.0)
+    start = -squares(x, y) / 0.3 + a.log()[:, None]
+    first = start + (b.log() - torch.logsumexp(start, 0))
+    torch.testing.assert_close(plan_of(kernel, found), sinkhorn(first, a, b, 1).exp())
 
 
-def test_a_thin_kernel_too_coarse_for_a_far_point_is_refused(monkeypatch):
-    x, y, a, b = case(400, 400, scale=2.0, shift=2.0)
-    x[0] = -12.0
-    a = x.softmax(0)
-    used = record_kernels(monkeypatch)
-    plan = sinkhorn.solve(x, y, a, b, 1.0, 5000, 1e-10)
-    assert used == [("ThinKernel", False), ("DenseKernel", True)]
-    assert plan.times(torch.ones_like(y))[0].item() == pytest.approx(a[0].item(), rel=1e-3)
+def test_mixing_takes_far_fewer_iterations_than_sinkhorn_alone():
+    x, y, a, b = case(80, 70)
+    kernel = dense_kernel(80, 70, 0.02)
+    found = scale(kernel, 1000, 1e-8)
+    plain = sinkhorn(-squares(x, y) / 0.02, a, b, 5 * found.iterations).exp()
+    assert (plain.sum(1) - a).abs().sum() > 1e-6
+    assert found.iterations < 120
 
 
-def test_scalings_that_grow_move_into_the_exponent(monkeypatch):
-    x, y, a, b = case(64, 64, scale=6.0)
-    start = b.log() + sinkhorn._normal_potential(x, y, a, b, 0.003)
-    # So small a limit that it is passed again and again.
-    monkeypatch.setattr(sinkhorn, "_LARGEST_SCALE", 1e3)
-    used = record_kernels(monkeypatch)
-    plan = sinkhorn._solve_dense(x, y, a, b, 0.003, 200, 0.0)
-    assert used.count(("DenseKernel", False)) >= 1
-    # The same iterations on logarithms alone.
-    exponent, g = -(x[:, None] - y).square() / 0.003, start
-    for _ in range(200):
-        f = a.log() - torch.logsumexp(exponent + g, 1)
-        g = b.log() - torch.logsumexp(exponent + f[:, None], 0)
-    expected = (exponent + f[:, None] + g).exp()
-    assert plan.iterations == 200
-    assert torch.allclose(as_matrix(plan, 64), expected, rtol=1e-8, atol=1e-14)
+@pytest.mark.parametrize("points", ["normal", "clusters"])
+def test_flow_takes_the_iterations_down_to_a_few(monkeypatch, points):
+    x, y, a, b = case(600, 590, spread=3.0)
+    if points == "clusters":
+        y = torch.where(y < -1, y - 5, y)
+    rows, columns = monotone(x, y, a, b, 1e-3)
+    kernel = BoxedKernel(rows, columns)
+    with_flow = scale(kernel, 3000, 1e-9)
+    monkeypatch.setattr(boxed_kernel.BoxedKernel, "flow", lambda *_: None)
+    without = scale(kernel, 3000, 1e-9)
+    assert with_flow.marginal_error < 1e-9
+    assert with_flow.iterations < 60 < without.iterations / 2
 
 
-@pytest.mark.parametrize("regularization", [0.01, 1.0])
-@pytest.mark.parametrize("iterations", [1, 2, 7, 100])
-def test_iterations_end_at_their_limit(iterations, regularization):
-    plan = sinkhorn.solve(*case(300, 280), regularization, iterations, 0.0)
-    assert plan.iterations == iterations
+def test_mixing_solves_a_linear_fixed_point():
+    generator = torch.Generator().manual_seed(1)
+    weights = torch.rand(12, generator=generator, dtype=torch.float64) + 0.1
+    half = torch.rand(12, 12, generator=generator, dtype=torch.float64) / 7
+    matrix, right = half @ half.T, torch.arange(12, dtype=torch.float64)
+    mixing, current = Mixing(weights), torch.zeros(12, dtype=torch.float64)
+    for _ in range(16):
+        current = mixing.mix(current, matrix @ current + right - current)
+    exact = torch.linalg.solve(torch.eye(12, dtype=torch.float64) - matrix, right)
+    torch.testing.assert_close(current, exact, atol=1e-6, rtol=1e-7)
+
+
+def test_mixing_forgets_what_is_too_old_and_stays_finite():
+    mixing = Mixing(torch.ones(3, dtype=torch.float64))
+    current = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
+    for _ in range(100):
+        # The fixed point is reached soon; later steps are 0 or rounding.
+        current = mixing.mix(current, current.cos() - current)
+    torch.testing.assert_close(current, torch.full_like(current, 0.7390851332151607))
+
+
+def test_flow_is_newtons_step_where_mass_moves_between_neighbours_only():
+    points = torch.tensor([0.0, 0.4, 1.5, 1.7, 3.0], dtype=torch.float64)
+    conductances = torch.tensor([0.3, 0.01, 0.2, 0.1], dtype=torch.float64)
+    laplacian = torch.zeros(5, 5, dtype=torch.float64)
+    for i, conductance in enumerate(conductances):
+        laplacian[i : i + 2, i : i + 2] += conductance * torch.tensor([[1.0, -1.0], [-1.0, 1.0]])
+    flow = MassFlow(points, laplacian @ points, 1.0)
+    missing = torch.tensor([0.01, -0.005, 0.002, 0.003, -0.01], dtype=torch.float64)
+    torch.testing.assert_close(laplacian @ flow.potentials(missing), missing)
+
+
+def test_flow_has_bounded_steps_where_nothing_flows():
+    points = torch.zeros(4, dtype=torch.float64)
+    flow = MassFlow(points, torch.zeros(4, dtype=torch.float64), 0.0)
+    missing = torch.tensor([0.5, -0.5, 1e-3, -1e-3], dtype=torch.float64)
+    assert torch.equal(flow.potentials(missing), torch.zeros(4, dtype=torch.float64))
+    apart = MassFlow(points + torch.arange(4), torch.zeros(4, dtype=torch.float64), 1.0)
+    assert apart.potentials(missing).abs().max() <= 15.0
 
 
 @pytest.mark.parametrize("regularization", [0.01, 1.0])
 def test_reported_error_is_that_of_the_rows_and_columns_are_exact(regularization):
-    x, y, a, b = case(300, 280)
-    loose = sinkhorn.solve(x, y, a, b, regularization, 5000, 1e-2)
-    tight = sinkhorn.solve(x, y, a, b, regularization, 5000, 1e-6)
+    _, _, a, b = case(120, 110)
+    kernel = dense_kernel(120, 110, regularization)
+    loose, tight = scale(kernel, 5000, 1e-2), scale(kernel, 5000, 1e-8)
     assert loose.iterations < tight.iterations
-    assert tight.marginal_error < 1e-6 <= loose.marginal_error < 1e-2
-    rows = loose.times(torch.ones_like(y))
-    assert loose.marginal_error == pytest.approx((rows - a).abs().sum().item(), rel=1e-6)
-    assert torch.allclose(loose.transposed_times(torch.ones_like(x)), b, rtol=1e-6)
+    assert tight.marginal_error < 1e-8 <= loose.marginal_error < 1e-2
+    for found in (loose, tight):
+        plan = plan_of(kernel, found)
+        error = float((plan.sum(1) - a).abs().sum())
+        assert found.marginal_error == pytest.approx(error, rel=1e-5, abs=1e-13)
+        torch.testing.assert_close(plan.sum(0), b, rtol=1e-9, atol=0)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize("regularization", [0.01, 1.0])
-def test_cuda_agrees_with_the_cpu(regularization):
-    values = case(300, 280)
-    here = as_matrix(sinkhorn.solve(*values, regularization, 50, 0.0), 280)
-    there = sinkhorn.solve(*(part.cuda() for part in values), regularization, 50, 0.0)
-    columns = there.transposed_times(values[0].cuda()).cpu()
-    assert torch.allclose(columns, here.T @ values[0], atol=1e-9)
+def test_the_best_scaling_is_kept_where_the_limit_ends_it():
+    kernel = dense_kernel(60, 50, 0.003, spread=6.0)
+    errors = [scale(kernel, limit, 0.0).marginal_error for limit in range(1, 40)]
+    assert all(later <= earlier for earlier, later in zip(errors, errors[1:]))
+
+
+def test_dense_sums_hold_for_scalings_of_any_size():
+    x, y, a, b = case(30, 25, spread=6.0)
+    exponents = -squares(x, y) / 1e-3
+    assert float(exponents.min()) < -1e4
+    kernel = DenseKernel(exponents, a, b, log_masses(a))
+    generator = torch.Generator().manual_seed(2)
+    for size in (1.0, 100.0, 1e4, 1.0):
+        f = size * torch.randn(30, generator=generator, dtype=torch.float64)
+        g = size * torch.randn(25, generator=generator, dtype=torch.float64)
+        rows, columns = kernel.log_row_sums(g), kernel.log_column_sums(f)
+        torch.testing.assert_close(rows, torch.logsumexp(exponents + g, 1))
+        torch.testing.assert_close(columns, torch.logsumexp(exponents + f[:, None], 0))
+
+
+def test_a_kernel_that_returns_nonsense_ends_finite():
+    class Broken(DenseKernel):
+        calls = 0
+
+        def log_row_sums(self, g):
+            self.calls += 1
+            sums = super().log_row_sums(g)
+            return sums if self.calls < 4 else sums * math.nan
+
+    x, y, a, b = case(30, 25)
+    kernel = Broken(-squares(x, y), a, b, log_masses(a))
+    found = scale(kernel, 20, 0.0)
+    assert found.iterations == 20
+    assert math.isfinite(found.marginal_error)
+    assert bool(found.f.isfinite().all() & found.g.isfinite().all())
