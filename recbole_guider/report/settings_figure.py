@@ -43,10 +43,9 @@ def draw_settings(board: Board) -> Drawing:
         for method in board.methods
         if method in drawn
     ]
-    caption = (
-        f"{metric} at test over `{board.vary}`, mean over users and seeds; bands: one standard "
-        "deviation over seeds to either side."
-    )
+    caption = f"{metric} at test over `{board.vary}`, mean over users and seeds that have finished."
+    if any(len(result.seeds) > 1 for result in board.comparison.results.values()):
+        caption += " Bands: one standard deviation over seeds to either side."
     if shared:
         caption += f" Dashed and level: a method that does not know `{board.vary}`."
     return Drawing(tuple(panels), tuple(legend), caption)
