@@ -17,18 +17,18 @@ from recbole_guider.trainer.base import MethodTrainer
 
 
 class WeightGenerator(nn.Module):
-    """w = floor + (1 - floor) sigmoid(MLP([e_u ; e_i])), float [b], from scoring vectors [b, d].
+    """w = floor + (limit - floor) sigmoid(MLP([e_u ; e_i])), float [b], from vectors [b, d].
 
     Args:
         size: d.
         width: of the two hidden layers.
-        floor: smallest weight. The map reaches it smoothly: cut off there, a weight would get no
-            gradient and could not come back.
+        floor, limit: smallest and largest weight. The map reaches them smoothly: cut off there, a
+            weight would get no gradient and could not come back.
     """
 
-    def __init__(self, size: int, width: int, floor: float) -> None:
+    def __init__(self, size: int, width: int, floor: float, limit: float) -> None:
         super().__init__()
-        self.floor = floor
+        self.floor, self.limit = floor, limit
         self.layers = nn.Sequential(
             nn.Linear(2 * size, width), nn.ReLU(), nn.Linear(width, width), nn.Linear(width, 1)
         )
@@ -37,7 +37,7 @@ class WeightGenerator(nn.Module):
         """Weights of matching rows; the generator learns, what it reads does not."""
         pairs = torch.cat([users.detach(), items.detach()], dim=1)
         chance = torch.sigmoid(self.layers(pairs)).squeeze(1)
-        return self.floor + (1.0 - self.floor) * chance
+        return self.floor + (self.limit - self.floor) * chance
 
 
 def weighted_bpr(
@@ -130,8 +130,12 @@ class BODTrainer(MethodTrainer):
       + the backbone's auxiliary loss.
     Outer step, ``outer_steps`` times before each epoch, on a random batch: G makes the gradients
     of weighted BPR and of weighted alignment in the ID tables point the same way
-    (``matching_distance``), plus ``weight_prior`` (mean w - 1/2)^2. The recommender stands still
+    (``matching_distance``), plus ``weight_prior`` mean (w - 1)^2. The recommender stands still
     meanwhile, in evaluation mode. The first ``warmup_epochs`` have w = 1 and no outer step.
+
+    Weights lie between ``weight_floor`` and ``weight_limit``, 2 where the paper has 1: a generator
+    that has learned nothing then gives about 1, the warm-up's weight. With 1/2 the weighted terms
+    would be halved against uniformity, which has no weight and soon dominates.
 
     A backbone without a ranking term (BM3) has its own per-sample term weighted by w+, and the
     weighted BPR over drawn negatives, times ``bod_ranking_weight``, on top: w- acts on negatives
@@ -141,7 +145,7 @@ class BODTrainer(MethodTrainer):
       a. weights [b, 1] times scores [b] made [b, b] products: one weight per pair, shapes checked;
       b. the outer w+ read (e_u, e_u): it reads (e_u, e_i);
       c. the generator's regulariser did not depend on it: weight decay, and the prior above;
-      d. one outer step per epoch left the weights near 1/2: ``outer_steps``;
+      d. one outer step per epoch left the weights near 1/2: ``outer_steps`` and ``weight_limit``;
       e. the epoch was chosen on the test split: it is chosen on the validation split, as ever;
       f. gradients of the outer step stayed in the recommender's: they never get there.
     """
@@ -169,7 +173,8 @@ class BODTrainer(MethodTrainer):
             size = self.model.user_vectors(users, one).shape[1]
         with torch.random.fork_rng():
             torch.manual_seed(self.own_seed)
-            made = WeightGenerator(size, config["generator_width"], config["weight_floor"])
+            floor, limit = config["weight_floor"], config["weight_limit"]
+            made = WeightGenerator(size, config["generator_width"], floor, limit)
         self.weight_generator = made.to(device)
         self.weight_optimizer = torch.optim.Adam(
             self.weight_generator.parameters(),
@@ -257,8 +262,8 @@ class BODTrainer(MethodTrainer):
     def outer_step(self, batch: Batch) -> Matching:
         """One step of the generator."""
         found = self.match(batch)
-        weights = torch.cat([found.positive, found.negative])
-        prior = (weights.mean() - 0.5).square()
+        # Around each weight and not only their mean: they also collapse towards both ends at once.
+        prior = (torch.cat([found.positive, found.negative]) - 1.0).square().mean()
         objective = found.distance + self.config["weight_prior"] * prior
         parameters = list(self.weight_generator.parameters())
         # Asked for these alone, autograd leaves the recommender's gradients as they are.

@@ -121,6 +121,8 @@ def test_the_teacher_is_a_freedom_of_its_own(tiny_data_path):
     trainer.on_epoch_start(0)
     assert all(torch.equal(p, old) for p, old in zip(student.parameters(), before))
     assert not torch.equal(teacher.ids.users.weight, teacher_before)
+    edges = len(teacher.ids.adjacency.values())
+    assert 0.85 * edges < len(teacher.pruned.values()) < 0.95 * edges
 
 
 # Distillation ------------------------------------------------------------------------------
@@ -137,6 +139,7 @@ def test_divergence_is_that_of_the_softmaxes():
     assert all_items_divergence(teacher, teacher).item() == pytest.approx(0.0, abs=1e-12)
     (gradient,) = torch.autograd.grad(all_items_divergence(teacher, student), student)
     torch.testing.assert_close(gradient, (q - p) / 4)
+    assert not all_items_divergence(student, teacher).requires_grad  # none for the teacher
 
 
 def test_distillation_is_over_all_items_and_some_users(tiny_data_path):
