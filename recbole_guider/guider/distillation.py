@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from recbole_guider.kernels.transport import entropic_ot
+from recbole_guider.kernels.transport import debiased_ot, entropic_ot, vector_ot
 
 
 class Distance(NamedTuple):
@@ -103,8 +103,6 @@ def candidate_distance(teacher: Tensor, student: Tensor, kind: str, **transport:
     student = student - student.mean(1, keepdim=True)
     if kind == "mse":
         return Distance(functional.mse_loss(student, teacher))
-    from recbole_guider.kernels.transport import vector_ot
-
     settings = {key: transport[key] for key in ("regularization", "max_iterations", "tolerance")}
     found = vector_ot(teacher, student, **settings)
     return Distance(found.cost, found.marginal_error)
@@ -120,11 +118,7 @@ def transport_cost(
     debiased: bool = False,
 ) -> Distance:
     """<P, D> of the entropic plan (Eq. 11-14), or its debiased form, the Sinkhorn divergence."""
-    solve = entropic_ot
-    if debiased:
-        from recbole_guider.kernels.transport import debiased_ot
-
-        solve = debiased_ot
+    solve = debiased_ot if debiased else entropic_ot
     found = solve(
         z_teacher,
         z_student,
