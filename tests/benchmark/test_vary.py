@@ -241,6 +241,7 @@ def test_a_failure_serves_both_names_each_with_its_command(data_path, tmp_path):
     selection = same_work(data_path)
     job = fake_grid.job_of(selection, tmp_path / "r")
     failures = run(job, fake_grid.guider_fails)
+    assert len(fake_grid.computed(data_path)) == 2  # the bare backbone, and GUIDER once
     assert [str(name) for name in failures] == [str(cell.name) for cell in selection.cells[1:]]
     for name, failure in failures.items():
         assert failure.cell == name

@@ -112,6 +112,7 @@ def test_the_same_cells_give_the_same_bytes(tmp_path, any_grid, monkeypatch) -> 
     wanted, cells, records = any_grid
     first = render_svg(drawing_of(arrange(wanted, cells, records, {})))
     monkeypatch.setitem(matplotlib.rcParams, "font.size", 30)  # a user's own taste
+    monkeypatch.setitem(matplotlib.rcParams, "xtick.direction", "in")
     monkeypatch.setitem(matplotlib.rcParams, "svg.hashsalt", None)
     assert render_svg(drawing_of(arrange(wanted, cells[::-1], records[::-1], {}))) == first
     assert matplotlib.rcParams["font.size"] == 30  # which stays

@@ -265,6 +265,11 @@ def test_injected_pairs_are_told_apart_from_the_data_sets_own(noisy, noisy_recor
     markdown, _ = pages(tmp_path)
     assert "80,000 / 9,900 / 10,100 training" in markdown
     assert "; and 0 / 8,000 / 16,000 training pairs injected as noise;" in markdown
+    noisy_only = [record for record in records if record.cell.setting != "noise_ratio=0"]
+    render(noisy, names(noisy_only), noisy_only, {}, tmp_path)
+    markdown, _ = pages(tmp_path)
+    assert "80,000 / 9,900 / 10,100 training" in markdown
+    assert "; and 8,000 / 16,000 training pairs injected as noise;" in markdown
 
 
 def test_settings_stand_in_the_grids_order(noisy, noisy_records) -> None:
