@@ -154,7 +154,7 @@ def test_constant_points_and_single_points():
 
 def test_shifting_both_sides_changes_nothing():
     x, y = margins(20, 1.0, 13), margins(30, 1.0, 14)
-    before, after = entropic_ot(x, y).cost, entropic_ot(x + 1000.0, y + 1000.0).cost
+    before, after = entropic_ot(x, y).cost, entropic_ot(x + 1e5, y + 1e5).cost
     assert float(after) == pytest.approx(float(before), abs=1e-8)
 
 
