@@ -156,21 +156,34 @@ def _recbole_arguments() -> frozenset[str]:
 
 
 @functools.cache
-def _cached_layer(kind: str, name: str) -> dict[str, Any]:
+def _cached_content(kind: str, name: str) -> dict[str, Any]:
     path = properties_folder() / "overall.yaml" if kind == "overall" else property_file(kind, name)
-    own = load_properties(path)
-    parent = own.pop("extends", None)  # a variant states only what differs from its parent
-    inherited = _cached_layer(kind, parent) if parent else {}
-    return {**inherited, **{k: v for k, v in own.items() if k not in DESCRIPTIVE_KEYS}}
+    return load_properties(path)
+
+
+@functools.cache
+def _lineage(kind: str, name: str) -> tuple[str, ...]:
+    """A file and those it ``extends``, the first ancestor first."""
+    parent = _cached_content(kind, name).get("extends")
+    return (*(_lineage(kind, parent) if parent else ()), name)
+
+
+def _own_layer(kind: str, name: str) -> dict[str, Any]:
+    """What a file states itself; a variant states only what differs from its parent."""
+    hidden = DESCRIPTIVE_KEYS | {"extends"}
+    return {k: v for k, v in _cached_content(kind, name).items() if k not in hidden}
+
+
+@functools.cache
+def _cached_layer(kind: str, name: str) -> dict[str, Any]:
+    return {k: v for one in _lineage(kind, name) for k, v in _own_layer(kind, one).items()}
 
 
 @functools.cache
 def _cached_rules(kind: str, name: str) -> dict[str, str]:
     """What the ``valid`` section of a property file says its values may be."""
-    path = properties_folder() / "overall.yaml" if kind == "overall" else property_file(kind, name)
-    content = load_properties(path)
-    inherited = _cached_rules(kind, content["extends"]) if "extends" in content else {}
-    return {**inherited, **content.get("valid", {})}
+    contents = [_cached_content(kind, one) for one in _lineage(kind, name)]
+    return {k: v for content in contents for k, v in content.get("valid", {}).items()}
 
 
 def suite_layers(model: str, method: str, dataset: str) -> list[dict[str, Any]]:
@@ -178,7 +191,8 @@ def suite_layers(model: str, method: str, dataset: str) -> list[dict[str, Any]]:
 
     A data set without a property file is a user's own and adds no layer. In a data set's file,
     ``for_model`` and ``for_method`` hold what was chosen on its validation split for one backbone
-    or one method; they count as part of the file, the method's on top.
+    or one method; they count as part of the file, the method's on top. A variant takes over what
+    was chosen for the method it extends, but for what the variant itself states.
 
     Raises:
         InputError: the model or the method is unknown.
@@ -188,7 +202,12 @@ def suite_layers(model: str, method: str, dataset: str) -> list[dict[str, Any]]:
     if dataset in names("dataset"):
         layer = dict(_cached_layer("dataset", dataset))
         for_model, for_method = layer.pop("for_model", {}), layer.pop("for_method", {})
-        layers += [layer, for_model.get(model, {}), for_method.get(method, {})]
+        chosen: dict[str, Any] = {}
+        for name in _lineage("method", method):
+            stated = _own_layer("method", name)
+            chosen = {key: value for key, value in chosen.items() if key not in stated}
+            chosen.update(for_method.get(name, {}))
+        layers += [layer, for_model.get(model, {}), chosen]
     return layers
 
 

@@ -27,11 +27,12 @@ def own_folder(tmp_path, monkeypatch):
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
     monkeypatch.setattr(layers, "properties_folder", lambda: tmp_path)
-    layers._cached_layer.cache_clear()
-    layers._cached_rules.cache_clear()
+    caches = [layers._cached_content, layers._lineage, layers._cached_layer, layers._cached_rules]
+    for cache in caches:
+        cache.cache_clear()
     yield tmp_path
-    layers._cached_layer.cache_clear()
-    layers._cached_rules.cache_clear()
+    for cache in caches:
+        cache.cache_clear()
 
 
 def letters(properties):
@@ -46,6 +47,12 @@ def test_order_of_the_suites_layers(own_folder):
 def test_a_variant_inherits_and_a_data_set_knows_its_methods(own_folder):
     assert letters(layers.resolve("X", "N", "unknown")) == [1, 2, 3, 33]
     assert letters(layers.resolve("X", "N", "S")) == [1, 20, 30, 4]
+
+
+def test_a_variant_takes_over_what_was_chosen_for_its_parent_but_not_what_it_states(own_folder):
+    (own_folder / "dataset/T.yaml").write_text("for_method: {M: {b: 40, c: 40, d: 40}, N: {b: 50}}")
+    assert letters(layers.resolve("X", "M", "T")) == [1, 40, 40, 40]
+    assert letters(layers.resolve("X", "N", "T")) == [1, 50, 40, 33]
 
 
 def test_users_layers_win_in_order(own_folder, tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from sklearn.metrics import roc_auc_score
@@ -13,25 +13,39 @@ from recbole_guider.data.splits import Interactions
 BINS = 40  # of the score distributions
 
 
+class Labels(NamedTuple):
+    """What is known of the training interactions.
+
+    Attributes:
+        noisy: bool [n_interactions], known or likely to be noise.
+        known: bool [n_interactions], False where nothing is known: these do not count.
+    """
+
+    noisy: Tensor
+    known: Tensor
+
+
 def noise_labels(
     train: Interactions, likely_false_rating: float | None = None
-) -> dict[str, Tensor]:
+) -> dict[str, Labels]:
     """Which training interactions are known, or likely, to be noise.
 
     Args:
         train: the training interactions.
-        likely_false_rating: ratings up to this value mark likely false positives.
+        likely_false_rating: ratings up to this value mark likely false positives; injected pairs
+            have no rating and are unknown here.
 
     Returns:
-        bool [n_interactions] under ``injected`` and ``low_rating``, where the data set has them
-        and they divide the interactions.
+        Labels ``injected`` and ``low_rating``, where the data set has them and they divide the
+        interactions.
     """
     labels = {}
     if train.injected is not None:
-        labels["injected"] = train.injected
+        labels["injected"] = Labels(train.injected, torch.ones_like(train.injected))
     if train.ratings is not None and likely_false_rating is not None:
-        labels["low_rating"] = train.ratings <= likely_false_rating
-    return {name: mask for name, mask in labels.items() if mask.any() and not mask.all()}
+        known = ~torch.isnan(train.ratings)
+        labels["low_rating"] = Labels(train.ratings <= likely_false_rating, known)
+    return {name: one for name, one in labels.items() if one.noisy[one.known].unique().numel() == 2}
 
 
 class DetectionLog:
@@ -42,7 +56,7 @@ class DetectionLog:
         n_interactions: number of training interactions.
     """
 
-    def __init__(self, labels: dict[str, Tensor], n_interactions: int) -> None:
+    def __init__(self, labels: dict[str, Labels], n_interactions: int) -> None:
         self.labels = labels
         self.suspicion = torch.full((n_interactions,), torch.nan)
         self.flagged: Tensor | None = None
@@ -78,12 +92,14 @@ class DetectionLog:
         return entries
 
     def _entry(self, epoch: int, name: str, seen: Tensor) -> dict[str, Any]:
-        noisy = self.labels[name][seen]
+        label = self.labels[name]
+        seen = seen & label.known
+        noisy = label.noisy[seen]
         n_noisy = int(noisy.sum())
         entry: dict[str, Any] = {
             "epoch": epoch,
             "label": name,
-            "base_rate": n_noisy / len(noisy),
+            "base_rate": n_noisy / max(1, len(noisy)),
             "auc": area_under_curve(self.suspicion[seen], noisy),
             "flagged": None,
             "precision": None,
@@ -92,7 +108,7 @@ class DetectionLog:
         if self.flagged is not None:
             flagged = self.flagged[seen]
             n_flagged, both = int(flagged.sum()), int((flagged & noisy).sum())
-            entry["flagged"] = n_flagged / len(noisy)
+            entry["flagged"] = n_flagged / max(1, len(noisy))
             entry["precision"] = both / n_flagged if n_flagged else None
             entry["recall"] = both / n_noisy if n_noisy else None
         return entry
@@ -110,7 +126,7 @@ def area_under_curve(suspicion: Tensor, noisy: Tensor) -> float | None:
     return float(roc_auc_score(noisy.numpy(), suspicion.numpy()))
 
 
-def score_distribution(scores: Tensor, labels: dict[str, Tensor]) -> list[dict[str, Any]]:
+def score_distribution(scores: Tensor, labels: dict[str, Labels]) -> list[dict[str, Any]]:
     """Histograms of the scores s_ui of clean and of noisy training interactions.
 
     Args:
@@ -128,11 +144,11 @@ def score_distribution(scores: Tensor, labels: dict[str, Tensor]) -> list[dict[s
         {
             "label": name,
             "edges": edges.tolist(),
-            "clean": _counts(scores[~noisy], edges),
-            "noisy": _counts(scores[noisy], edges),
-            "auc": area_under_curve(-scores, noisy),
+            "clean": _counts(scores[known & ~noisy], edges),
+            "noisy": _counts(scores[known & noisy], edges),
+            "auc": area_under_curve(-scores[known], noisy[known]),
         }
-        for name, noisy in labels.items()
+        for name, (noisy, known) in labels.items()
     ]
 
 

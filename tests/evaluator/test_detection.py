@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from recbole_guider.data.splits import Interactions
 from recbole_guider.evaluator.detection import (
     DetectionLog,
+    Labels,
     area_under_curve,
     noise_labels,
     score_distribution,
@@ -17,6 +18,7 @@ from recbole_guider.evaluator.detection import (
 from recbole_guider.quick_start import run
 
 NOISY = torch.tensor([True, False, True, False, False])
+INJECTED = {"injected": Labels(NOISY, torch.ones(5, dtype=torch.bool))}
 
 
 def interactions(ratings=None, injected=None) -> Interactions:
@@ -27,8 +29,10 @@ def interactions(ratings=None, injected=None) -> Interactions:
 def test_labels_are_what_is_injected_and_what_is_rated_low():
     ratings = torch.tensor([5.0, 2.0, 1.0, 3.0, torch.nan])
     labels = noise_labels(interactions(ratings, NOISY), 2.0)
-    assert labels["injected"].tolist() == NOISY.tolist()
-    assert labels["low_rating"].tolist() == [False, True, True, False, False]
+    assert labels["injected"].noisy.tolist() == NOISY.tolist()
+    assert labels["injected"].known.all()
+    assert labels["low_rating"].noisy.tolist() == [False, True, True, False, False]
+    assert labels["low_rating"].known.tolist() == [True, True, True, True, False]
 
 
 def test_labels_that_divide_nothing_are_left_out():
@@ -38,7 +42,7 @@ def test_labels_that_divide_nothing_are_left_out():
 
 
 def test_an_epoch_of_two_batches():
-    log = DetectionLog({"injected": NOISY}, 5)
+    log = DetectionLog(INJECTED, 5)
     log.note(torch.tensor([0, 3]), torch.tensor([5.0, 4.0]), torch.tensor([True, True]))
     log.note(torch.tensor([4, 2, 1]), torch.tensor([1.0, 3.0, 2.0]), torch.tensor([False] * 3))
     (entry,) = log.close(7)
@@ -52,14 +56,24 @@ def test_an_epoch_of_two_batches():
 
 
 def test_a_method_that_only_weighs_has_no_precision():
-    log = DetectionLog({"injected": NOISY}, 5)
+    log = DetectionLog(INJECTED, 5)
     log.note(torch.arange(5), torch.arange(5.0))
     (entry,) = log.close(0)
     assert entry["flagged"] is entry["precision"] is entry["recall"] is None
 
 
+def test_what_is_unknown_does_not_count():
+    log = DetectionLog({"low_rating": Labels(NOISY, torch.tensor([True] * 4 + [False]))}, 5)
+    log.note(torch.arange(5), torch.tensor([5.0, 4, 3, 2, 9]), torch.tensor([True] * 5))
+    (entry,) = log.close(0)
+    assert entry["base_rate"] == pytest.approx(0.5)
+    assert entry["auc"] == pytest.approx(3 / 4)
+    assert entry["flagged"] == 1.0
+    assert entry["precision"] == pytest.approx(0.5)
+
+
 def test_an_epoch_is_forgotten_and_what_it_missed_does_not_count():
-    log = DetectionLog({"injected": NOISY}, 5)
+    log = DetectionLog(INJECTED, 5)
     log.note(torch.arange(5), torch.arange(5.0), torch.ones(5, dtype=torch.bool))
     log.close(0)
     assert log.close(1) == []
@@ -86,7 +100,7 @@ def test_area_is_the_chance_that_noise_looks_worse(points):
 
 def test_distributions_hold_every_score():
     scores = torch.tensor([0.0, 1.0, 0.5, 1.0, 2.0])
-    (found,) = score_distribution(scores, {"injected": NOISY})
+    (found,) = score_distribution(scores, INJECTED)
     assert len(found["edges"]) == len(found["clean"]) + 1
     assert (sum(found["clean"]), sum(found["noisy"])) == (3, 2)
     assert found["noisy"][0] == 1
@@ -95,7 +109,7 @@ def test_distributions_hold_every_score():
 
 
 def test_equal_scores_have_a_distribution():
-    (found,) = score_distribution(torch.ones(5), {"injected": NOISY})
+    (found,) = score_distribution(torch.ones(5), INJECTED)
     assert sum(found["clean"]) + sum(found["noisy"]) == 5
 
 
@@ -112,6 +126,7 @@ def test_methods_report_every_epoch(tiny_data_path, method, backbone):
     ]
     assert all(0.0 <= entry["auc"] <= 1.0 for entry in entries)
     assert entries[0]["base_rate"] == pytest.approx(1 / 6, abs=0.01)
+    assert entries[1]["base_rate"] > 0.1
     if method == "R-CE":
         assert all(entry["flagged"] is None for entry in entries)
     else:
