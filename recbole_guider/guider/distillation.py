@@ -48,7 +48,7 @@ def on_one_scale(logits: Tensor, temperature: float, standardise: bool) -> Tenso
     """
     if standardise:
         logits = logits / spread(logits).clamp(min=torch.finfo(logits.dtype).tiny)
-    return logits / temperature
+    return logits if temperature == 1 else logits / temperature
 
 
 def margin_distance(teacher: Tensor, student: Tensor, kind: str, **transport: Any) -> Distance:
