@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from recbole_guider.kernels.staircase import Side
+from recbole_guider.kernels.transport.staircase import Side
 
 SLOTS = 16  # nodes of a box
 _CHUNKS = (16, 256)  # least and greatest number of points that are interpolated together

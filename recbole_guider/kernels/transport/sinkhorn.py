@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from recbole_guider.kernels.anderson import Mixing
+from recbole_guider.kernels.transport.anderson import Mixing
 
 _FIRST_FLOW, _FLOW_EVERY = 3, 20  # iterations at which the kernel's flow is measured
 _WORSE = 100.0  # factor on the least error so far at which the mixing starts anew

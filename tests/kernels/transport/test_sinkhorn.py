@@ -9,13 +9,13 @@ import torch
 from plain_transport import plan_by_scaling, sinkhorn, squares
 from torch.nn.functional import logsigmoid
 
-from recbole_guider.kernels import boxed_kernel
-from recbole_guider.kernels.anderson import Mixing
-from recbole_guider.kernels.boxed_kernel import BoxedKernel
-from recbole_guider.kernels.dense_kernel import DenseKernel
-from recbole_guider.kernels.mass_flow import MassFlow
-from recbole_guider.kernels.sinkhorn import log_masses, scale
-from recbole_guider.kernels.staircase import monotone
+from recbole_guider.kernels.transport import boxed_kernel
+from recbole_guider.kernels.transport.anderson import Mixing
+from recbole_guider.kernels.transport.boxed_kernel import BoxedKernel
+from recbole_guider.kernels.transport.dense_kernel import DenseKernel
+from recbole_guider.kernels.transport.mass_flow import MassFlow
+from recbole_guider.kernels.transport.sinkhorn import log_masses, scale
+from recbole_guider.kernels.transport.staircase import monotone
 
 
 def case(n, m, spread=1.5, shift=1.0):

@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from recbole_guider.errors import InputError
-from recbole_guider.kernels import dense_kernel
-from recbole_guider.kernels.transport import entropic_ot, vector_ot
+from recbole_guider.kernels.transport import dense_kernel, entropic_ot, vector_ot
 
 Z_TEACHER = [[-0.1, -0.7, -1.2], [-0.5, -0.3, -0.9], [-1.4, -0.2, -0.6]]
 Z_STUDENT = [[-0.3, -0.6, -1.0], [-0.9, -0.4, -0.5], [-1.1, -0.4, -0.3]]

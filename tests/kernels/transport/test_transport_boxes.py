@@ -7,10 +7,10 @@ import torch
 from plain_transport import squares
 from torch.nn.functional import logsigmoid
 
-from recbole_guider.kernels import boxed_kernel, line_plan
-from recbole_guider.kernels.boxed_kernel import AREA, BoxedKernel
-from recbole_guider.kernels.boxed_points import SLOTS, BoxedSide
-from recbole_guider.kernels.staircase import monotone
+from recbole_guider.kernels.transport import boxed_kernel, line_plan
+from recbole_guider.kernels.transport.boxed_kernel import AREA, BoxedKernel
+from recbole_guider.kernels.transport.boxed_points import SLOTS, BoxedSide
+from recbole_guider.kernels.transport.staircase import monotone
 
 # number of points, scale of the margins, lambda: one box, some boxes, and pairs of boxes
 CASES = [(700, 0.1, 10.0), (700, 3.0, 1.0), (900, 3.0, 1e-3), (600, 50.0, 1e-3), (800, 50.0, 0.1)]

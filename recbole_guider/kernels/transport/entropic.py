@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from recbole_guider.errors import InputError, one_of
-from recbole_guider.kernels.dense_kernel import solve_dense
-from recbole_guider.kernels.line_plan import LinePlan, solve
+from recbole_guider.kernels.transport.dense_kernel import solve_dense
+from recbole_guider.kernels.transport.line_plan import LinePlan, solve
 
 MARGINALS = ("softmax", "uniform")
 

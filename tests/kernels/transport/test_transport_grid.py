@@ -11,8 +11,8 @@ import torch
 from plain_transport import newton, plan_by_scaling, squares, uniform_or_softmax
 from torch.nn.functional import logsigmoid
 
-from recbole_guider.kernels.line_plan import solve
 from recbole_guider.kernels.transport import debiased_ot, entropic_ot
+from recbole_guider.kernels.transport.line_plan import solve
 
 LAMBDAS = [1e-3, 1e-2, 0.1, 1.0, 10.0]
 MARGINALS = ["softmax", "uniform"]

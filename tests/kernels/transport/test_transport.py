@@ -12,8 +12,8 @@ from plain_transport import uniform_or_softmax as masses
 from torch.nn.functional import logsigmoid
 
 from recbole_guider.errors import InputError
-from recbole_guider.kernels.line_plan import solve
 from recbole_guider.kernels.transport import entropic_ot
+from recbole_guider.kernels.transport.line_plan import solve
 
 Z_TEACHER = [-0.126928011, -0.4740769842, -1.3132616875, -0.2632824673]
 Z_STUDENT = [-0.3132616875, -0.8543552445, -0.5130152524, -0.1050833198]

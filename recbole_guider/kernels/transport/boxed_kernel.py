@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from recbole_guider.kernels.boxed_points import SLOTS, BoxedSide
-from recbole_guider.kernels.mass_flow import MassFlow
-from recbole_guider.kernels.sinkhorn import log_masses
-from recbole_guider.kernels.staircase import Side
+from recbole_guider.kernels.transport.boxed_points import SLOTS, BoxedSide
+from recbole_guider.kernels.transport.mass_flow import MassFlow
+from recbole_guider.kernels.transport.sinkhorn import log_masses
+from recbole_guider.kernels.transport.staircase import Side
 
 AREA = 4.3  # see BoxedSide: 16 nodes interpolate to 1e-13
 _FAINT = -80.0  # exponents from here on are left out

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from recbole_guider.kernels.boxed_kernel import AREA, BoxedKernel
-from recbole_guider.kernels.sinkhorn import log_masses, scale
-from recbole_guider.kernels.staircase import Side, monotone
+from recbole_guider.kernels.transport.boxed_kernel import AREA, BoxedKernel
+from recbole_guider.kernels.transport.sinkhorn import log_masses, scale
+from recbole_guider.kernels.transport.staircase import Side, monotone
 
 _AREAS = (AREA, AREA / 4.0, AREA / 16.0)  # of the boxes: finer ones where the check fails
 _TRIALS, _TRIAL_ENTRIES = (16, 64), 2**16  # rows summed in full, as a check of the kernel

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from recbole_guider.kernels.sinkhorn import Scaling, log_masses, scale
+from recbole_guider.kernels.transport.sinkhorn import Scaling, log_masses, scale
 
 _FURTHEST = 60.0  # of the logarithms from those in the matrix, before they enter it
 _FAINTEST = 1e-200  # sum that may have lost terms to underflow
