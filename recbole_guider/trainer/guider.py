@@ -103,7 +103,7 @@ class GuiderTrainer(MethodTrainer):
     def on_epoch_start(self, epoch: int) -> None:
         """The teacher's epoch, then the partition that the student's epoch (and the next) uses."""
         if self.teacher is not None:
-            self.teacher.train_epoch(self._teacher_loss)
+            self.teacher.train_epoch(self._teacher_loss, epoch)
         if self.calibrator is None or epoch + 1 < self.warmup_epochs:
             return
         train = self.train_interactions

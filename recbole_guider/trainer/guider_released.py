@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from recbole_guider.data.sampler import Batch, NegativeSampler, TrainingBatches
+from recbole_guider.data.sampler import Batch
 from recbole_guider.data.splits import Splits
-from recbole_guider.errors import InputError
 from recbole_guider.guider.released import (
     FixedHashes,
     all_items_divergence,
@@ -19,9 +17,9 @@ from recbole_guider.guider.released import (
     with_gradients,
 )
 from recbole_guider.model.base import MultimodalRecommender, bpr_loss, logits
-from recbole_guider.registry import backbone_class, method
+from recbole_guider.registry import method
 from recbole_guider.trainer.base import MethodTrainer
-from recbole_guider.trainer.teacher import PREFIX
+from recbole_guider.trainer.teacher import Teacher
 
 
 @method("GUIDER-released")
@@ -64,7 +62,7 @@ class GuiderReleasedTrainer(MethodTrainer):
 
     def on_epoch_start(self, epoch: int) -> None:
         """The teacher's epoch."""
-        self.teacher.train_epoch(epoch)
+        self.teacher.train_epoch(self.teacher.weighted_loss, epoch)
         train = self.teacher.batches.train
         everything = Batch(train.users, train.items, train.items, torch.arange(len(train)))
         self.note_suspicion(everything, self.teacher.hashes.disagreement.cpu()[train.items])
@@ -109,17 +107,14 @@ class GuiderReleasedTrainer(MethodTrainer):
     def method_state(self) -> dict[str, Any]:
         """The teacher and its random state; the hashes follow from the seed."""
         return {
-            "teacher": self.teacher.model.state_dict(),
-            "optimizer": self.teacher.optimizer.state_dict(),
+            "teacher": self.teacher.state(),
             "generator": self.teacher_generator.get_state(),
         }
 
     def load_method_state(self, state: dict[str, Any]) -> None:
         """Continues with the saved teacher."""
-        self.teacher.model.load_state_dict(state["teacher"])
-        self.teacher.optimizer.load_state_dict(state["optimizer"])
+        self.teacher.load_state(state["teacher"])
         self.teacher_generator.set_state(state["generator"].cpu())
-        self.teacher.model.eval()
 
 
 def _weighted(a: Tensor, n: Tensor | None, b: Tensor, d: Tensor | None, like: Tensor) -> Tensor:
@@ -131,66 +126,24 @@ def _weighted(a: Tensor, n: Tensor | None, b: Tensor, d: Tensor | None, like: Te
     return total
 
 
-class ReleasedTeacher:
-    """The multi-modal teacher with fixed random hashes.
+class ReleasedTeacher(Teacher):
+    """The multi-modal teacher with fixed random hashes, drawn by the teacher's generator."""
 
-    Properties named ``teacher_<key>`` override the teacher backbone's own ``<key>``.
-
-    Args:
-        config: the run's properties.
-        dataset: the built training data set.
-        generator: hashes, order of the batches and negatives.
-    """
+    multimodal = True
 
     def __init__(self, config: Any, dataset: Any, generator: torch.Generator) -> None:
-        name, own = config["teacher_model"], config.final_config_dict
-        overrides = {k[len(PREFIX) :]: v for k, v in own.items() if k.startswith(PREFIX)}
-        self.device = config["device"]
+        super().__init__(config, dataset, generator)
         self.threshold: float = config["clean_threshold"]
-        self.model: MultimodalRecommender = backbone_class(name)(
-            config.for_model(name, overrides), dataset
-        ).to(self.device)
         with torch.no_grad():
             one = torch.zeros(1, dtype=torch.int64, device=self.device)
             size = self.model.user_vectors(self.model.propagate()[0], one).shape[1]
         width, bits = config["projection_width"], config["hash_bits"]
         hashes = FixedHashes(dataset.item_features(), size, width, bits, generator)
         self.hashes = hashes.to(self.device)
-        self.optimizer = torch.optim.Adam(
-            self.model.parameters(),
-            lr=config["teacher_learning_rate"],
-            fused=bool(config["fused_optimizer"]),
-        )
-        splits: Splits = dataset.splits
-        sampler = NegativeSampler(
-            splits.train,
-            splits.n_users,
-            splits.n_items,
-            candidates=config["negative_candidates"],
-        )
-        self.batches = TrainingBatches(splits, config["train_batch_size"], sampler, generator)
 
-    def train_epoch(self, epoch: int) -> None:
-        """One pass over the training interactions."""
-        self.model.on_epoch_start(epoch)
-        self.model.train()
-        total = torch.zeros((), device=self.device)
-        for batch in self.batches:
-            self.optimizer.zero_grad()
-            loss = self.loss(batch.to(self.device))
-            loss.backward()
-            self.optimizer.step()
-            total += loss.detach()
-        if not math.isfinite(float(total)):
-            raise InputError(
-                f"the teacher's training loss became {float(total)}",
-                where="teacher_learning_rate",
-                mend="Lower it.",
-            )
-        self.model.eval()
-
-    def loss(self, batch: Batch) -> Tensor:
+    def weighted_loss(self, batch: Batch) -> Tensor:
         """Weighted BPR plus the teacher backbone's auxiliary loss."""
+        batch = batch.to(self.device)
         users, items = self.model.propagate()
         vectors = self.model.batch_vectors(batch, users, items, with_negatives=True)
         disagreement = self.hashes.disagreement[batch.positives]

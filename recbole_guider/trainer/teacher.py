@@ -12,7 +12,7 @@ from recbole_guider.data.sampler import Batch, NegativeSampler, TrainingBatches
 from recbole_guider.data.splits import Splits
 from recbole_guider.errors import InputError
 from recbole_guider.guider.dbpr import eq7_loss, mean_over_true
-from recbole_guider.model.base import bpr_loss, logits
+from recbole_guider.model.base import MultimodalRecommender, bpr_loss, logits
 from recbole_guider.model.id_graph import IdGraph
 from recbole_guider.registry import backbone_class
 
@@ -29,13 +29,18 @@ class Teacher:
         config: the run's properties.
         dataset: the built training data set.
         generator: order of the teacher's batches and its negatives.
+
+    Attributes:
+        multimodal: whether the teacher may read item modalities.
     """
+
+    multimodal = False
 
     def __init__(self, config: Any, dataset: Any, generator: torch.Generator) -> None:
         self.config = config
         name = config["teacher_model"]
         backbone = backbone_class(name)
-        if backbone.uses_modalities:
+        if backbone.uses_modalities and not self.multimodal:
             raise InputError(
                 f"'{name}' reads item modalities; the teacher must not",
                 where="teacher_model",
@@ -46,7 +51,7 @@ class Teacher:
             for key, value in config.final_config_dict.items()
             if key.startswith(PREFIX) and key not in ("teacher_model", "teacher_learning_rate")
         }
-        self.model = backbone(config.for_model(name, own), dataset)
+        self.model: MultimodalRecommender = backbone(config.for_model(name, own), dataset)
         self.device = config["device"]
         self.model.to(self.device)
         self.optimizer = torch.optim.Adam(
@@ -79,8 +84,9 @@ class Teacher:
         graph.use(users, items)
         self.model.eval()  # forgets what it cached
 
-    def train_epoch(self, loss_of: Callable[[Batch], Tensor]) -> None:
+    def train_epoch(self, loss_of: Callable[[Batch], Tensor], epoch: int) -> None:
         """One pass over the training interactions."""
+        self.model.on_epoch_start(epoch)
         self.model.train()
         total = torch.zeros((), device=self.device)
         for batch in self.batches:

@@ -207,7 +207,7 @@ def test_distillation_on_candidates_brings_the_student_to_its_teacher(tiny_data_
     guider, _ = trainer(tiny_data_path, distillation="candidates", kd_loss="kl", warmup_epochs=0)
     teacher, student = guider.teacher, guider.model
     for _ in range(10):
-        teacher.train_epoch(guider._teacher_loss)
+        teacher.train_epoch(guider._teacher_loss, 0)
     everyone, pool = torch.arange(1, guider.n_users), guider.distiller.candidates
 
     def agreement() -> float:
@@ -323,7 +323,7 @@ def test_a_batch_without_true_interactions_is_harmless(tiny_data_path):
     batch = next(iter(guider.batches))
     loss = guider.batch_loss(batch)
     assert torch.isfinite(loss)
-    guider.teacher.train_epoch(guider._teacher_loss)
+    guider.teacher.train_epoch(guider._teacher_loss, 1)
     interactions = train.splits.train
     scores = guider.teacher.model.score_pairs(interactions.users, interactions.items)
     assert torch.isfinite(scores).all()

@@ -107,7 +107,7 @@ def test_the_teachers_loss_is_weighted_bpr(tiny_data_path):
     weights = triple_weights(teacher.hashes.disagreement[batch.positives], similarity, 0.7)
     assert 0 < int((weights == 1).sum()) < len(weights)
     expected = (weights * bpr_loss(*logits(vectors))).mean()  # reg_weight 0: nothing besides
-    torch.testing.assert_close(teacher.loss(batch), expected)
+    torch.testing.assert_close(teacher.weighted_loss(batch), expected)
 
 
 def test_the_teacher_is_a_freedom_of_its_own(tiny_data_path):
