@@ -218,6 +218,19 @@ def test_imputed_rows_resemble_nothing():
         assert calibrator.partition(losses).rescued.tolist() == [False, rescued]
 
 
+@pytest.mark.parametrize("doubtful", [1, 2])
+def test_confidence_is_that_of_the_item_to_be_rescued(doubtful):
+    """Eq. 4 is asymmetric: a doubtful item vouches for a sure one, but is not rescued by it."""
+    users, items = torch.zeros(2, dtype=torch.long), torch.tensor([1, 2])
+    modalities = {"text": torch.ones(3, 4)}
+    confidence = torch.ones(3)
+    confidence[doubtful] = 0.1
+    for spurious in (1, 2):
+        losses = (items == spurious).float()
+        _, clean = partition_interactions(losses, users, items, modalities, 0.5, confidence)
+        assert bool(clean.all()) == (spurious != doubtful)
+
+
 def test_only_items_that_share_a_user_rescue():
     users, items = torch.tensor([1, 1, 2]), torch.tensor([1, 2, 3])
     modalities = {"text": torch.tensor([[0.0, 0], [1, 0], [0, 1], [0, 1]])}
