@@ -27,6 +27,7 @@ from recbole_guider.trainer.teacher import Teacher
 @method("GUIDER-DBPR")
 @method("GUIDER-no-AMSC")
 @method("GUIDER-KL")
+@method("GUIDER-OT")
 class GuiderTrainer(MethodTrainer):
     """Teacher and student train in sync, epoch by epoch (Algorithm 1).
 

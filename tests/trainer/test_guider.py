@@ -250,11 +250,13 @@ def test_without_distillation_the_student_judges_itself(tiny_data_path):
     assert torch.isfinite(loss)
 
 
+@pytest.mark.parametrize("false_weight", [0.0, 0.4])
 @pytest.mark.parametrize("backbone", ["BM3", "VBPR"])
-def test_a_denoised_students_loss_is_dbpr(tiny_data_path, backbone):
+def test_a_denoised_students_loss_is_dbpr(tiny_data_path, backbone, false_weight):
     """Against the formula, row by row, on one batch."""
     own = {"data_path": str(tiny_data_path), "method": "GUIDER-no-KD", "embedding_size": 8,
-           "dbpr_weight": 0.7, "warmup_epochs": 1, "train_batch_size": 64}  # fmt: skip
+           "dbpr_weight": 0.7, "warmup_epochs": 1, "train_batch_size": 64,
+           "false_weight": false_weight}  # fmt: skip
     guider, train, _, _ = prepare(Config(backbone, "tiny", None, own, {}))
     guider._prepare(train)
     guider.on_epoch_start(0)
@@ -271,7 +273,9 @@ def test_a_denoised_students_loss_is_dbpr(tiny_data_path, backbone):
     else:
         positive = (vectors.users * vectors.positives).sum(-1)
         terms = torch.log1p(torch.exp((vectors.users * vectors.negatives).sum(-1) - positive))
-    expected = terms[clean].mean() + model.auxiliary_loss(batch, users, items, vectors)
+    weights = torch.where(clean, 1.0, false_weight)
+    expected = (terms * weights).sum() / weights.sum()
+    expected = expected + model.auxiliary_loss(batch, users, items, vectors)
     false, has_false = guider.false_items.draw(batch.users, guider.teacher_generator)
     counts = clean & has_false
     user, own_item = vectors.users[counts], vectors.positives[counts]
