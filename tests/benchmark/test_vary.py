@@ -12,8 +12,10 @@ from recbole_guider.benchmark.grid import load_grid
 from recbole_guider.benchmark.selection import select
 from recbole_guider.benchmark.store import Store
 from recbole_guider.errors import InputError
+from recbole_guider.property_layers import resolve
 
 LAMBDAS = "{ot_regularization: [0.01, 0.1, 1.0]}"
+DEFAULT = resolve("BM3", "GUIDER", "tiny")["kd_weight"]
 
 
 @pytest.fixture
@@ -172,7 +174,7 @@ def varied(data_path, **chosen):
     grid = dataclasses.replace(
         fake_grid.selection_of(data_path, ["Base", "GUIDER"]).grid,
         vary="kd_weight",
-        settings={"kd_weight=0.001": 0.001, "kd_weight=0.5": 0.5},
+        settings={f"kd_weight={DEFAULT:g}": DEFAULT, "kd_weight=0.5": 0.5},
     )
     properties = {"data_path": str(data_path), "checkpoint_dir": str(data_path / "notes")}
     return select(grid, command_line=properties, **chosen)
@@ -185,7 +187,7 @@ def test_a_setting_that_is_the_default_shares_the_record_of_other_grids(data_pat
     selection = varied(data_path)
     assert [str(cell.name) for cell in selection.cells] == [
         "tiny/BM3/Base/2022",
-        "tiny/BM3/GUIDER/2022/kd_weight=0.001",
+        f"tiny/BM3/GUIDER/2022/kd_weight={DEFAULT:g}",
         "tiny/BM3/GUIDER/2022/kd_weight=0.5",
     ]
     assert [cell.key for cell in selection.cells[:2]] == [cell.key for cell in plain.cells]
@@ -231,7 +233,7 @@ def test_two_settings_with_the_same_properties_run_once(data_path, tmp_path):
     assert "3 cells, 2 to run" in job.plan()
     assert run(job) == {}
     assert sorted(fake_grid.computed(data_path)) == [
-        "tiny/BM3/Base/2022", "tiny/BM3/GUIDER/2022/kd_weight=0.001",
+        "tiny/BM3/Base/2022", f"tiny/BM3/GUIDER/2022/kd_weight={DEFAULT:g}",
     ]  # fmt: skip
     shown = [record.cell for record in job.board()["records"]]
     assert shown == [cell.name for cell in selection.cells]
@@ -271,7 +273,7 @@ def test_a_cell_without_a_setting_is_named_and_keyed_as_before(tiny_data_path):
     name = CellName("tiny", "BM3", "GUIDER", 1)
     assert str(name) == "tiny/BM3/GUIDER/1"
     overrides = {"data_path": str(tiny_data_path)}
-    setting = CellName("tiny", "BM3", "GUIDER", 1, "kd_weight=0.001")
-    same = Cell(setting, {**overrides, "kd_weight": 0.001})
+    setting = CellName("tiny", "BM3", "GUIDER", 1, f"kd_weight={DEFAULT:g}")
+    same = Cell(setting, {**overrides, "kd_weight": DEFAULT})
     assert same.key == Cell(name, overrides).key
     assert Cell(setting, {**overrides, "kd_weight": 0.5}).key != same.key
