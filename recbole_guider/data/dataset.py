@@ -26,7 +26,7 @@ from recbole_guider.data.modality import (
 from recbole_guider.data.neighbours import ItemNeighbours, item_neighbours, user_neighbours
 from recbole_guider.data.noise import inject
 from recbole_guider.data.prepare import not_installed
-from recbole_guider.data.splits import PHASES, Interactions, Splits
+from recbole_guider.data.splits import PHASES, Interactions, Splits, first_occurrence
 from recbole_guider.errors import InputError
 
 # Column that carries the ratings as given through RecBole's filtering, normalising and shuffling.
@@ -248,7 +248,7 @@ class MultimodalDataset(Dataset):
         cold = repeated = 0
         for part, phase in zip(parts, PHASES):
             users, items = part.inter_feat[self.uid_field], part.inter_feat[self.iid_field]
-            first = _first_occurrence(users * self.item_num + items)
+            first = first_occurrence(users * self.item_num + items)
             keep = known[users] & first
             cold += int((~known[users]).sum())
             repeated += int((known[users] & ~first).sum())
@@ -289,12 +289,6 @@ class MultimodalDataset(Dataset):
         return Interactions(
             columns[self.uid_field], columns[self.iid_field], columns.get(_RATING_AS_GIVEN)
         )
-
-
-def _first_occurrence(keys: Tensor) -> Tensor:
-    first = torch.zeros(len(keys), dtype=torch.bool)
-    first[torch.as_tensor(np.unique(keys.numpy(), return_index=True)[1])] = True
-    return first
 
 
 def _rows(feat: Any, keep: Tensor) -> Any:

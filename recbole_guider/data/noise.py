@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from recbole_guider.data.splits import Interactions, Splits
+from recbole_guider.data.splits import PHASES, Interactions, Splits, first_occurrence
 from recbole_guider.errors import InputError
 
 
@@ -30,7 +30,7 @@ def inject(splits: Splits, ratio: float, seed: int) -> Splits:
     train = splits.train
     wanted = int(ratio * len(train) + 0.5)
     users, items = torch.unique(train.users), torch.unique(train.items)
-    observed = torch.unique(torch.cat([_keys(splits, p) for p in ("train", "valid", "test")]))
+    observed = torch.unique(torch.cat([splits.keys(splits.phase(name)) for name in PHASES]))
     inside = torch.isin(observed // splits.n_items, users) & torch.isin(
         observed % splits.n_items, items
     )
@@ -55,11 +55,6 @@ def inject(splits: Splits, ratio: float, seed: int) -> Splits:
     return Splits(noisy, splits.valid, splits.test, splits.n_users, splits.n_items)
 
 
-def _keys(splits: Splits, phase: str) -> Tensor:
-    interactions = splits.phase(phase)
-    return interactions.users * splits.n_items + interactions.items
-
-
 def _draw(
     users: Tensor, items: Tensor, observed: Tensor, wanted: int, free: int, n_items: int, seed: int
 ) -> Tensor:
@@ -75,14 +70,6 @@ def _draw(
         user = users[torch.randint(len(users), (n,), generator=generator)]
         item = items[torch.randint(len(items), (n,), generator=generator)]
         fresh = user * n_items + item
-        drawn = _distinct(torch.cat([drawn, fresh[~torch.isin(fresh, observed)]]))
+        drawn = torch.cat([drawn, fresh[~torch.isin(fresh, observed)]])
+        drawn = drawn[first_occurrence(drawn)]
     return drawn[:wanted]
-
-
-def _distinct(keys: Tensor) -> Tensor:
-    """The keys without repetition, in the order of their first occurrence."""
-    values, place = torch.unique(keys, return_inverse=True)
-    first = torch.full((len(values),), len(keys)).scatter_reduce(
-        0, place, torch.arange(len(keys)), "amin"
-    )
-    return keys[first.sort().values]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -88,7 +89,7 @@ class Splits:
             users: int64 [m], ascending, without repetition.
             items: a Csr with m rows; row k belongs to ``users[k]``.
         """
-        rows = self._rows(self._keys(self.phase(phase)))
+        rows = self._rows(self.keys(self.phase(phase)))
         users = torch.nonzero(rows.counts).flatten()
         return users, rows.select(users)
 
@@ -108,20 +109,28 @@ class Splits:
             InputError: the protocol is unknown.
         """
         one_of(protocol, PROTOCOLS, "protocol")
-        seen = self._keys(self.train)
+        seen = self.keys(self.train)
         if protocol == "recbole":
             if phase == "test":
-                seen = torch.cat([seen, self._keys(self.valid)])
-            seen = seen[~torch.isin(seen, self._keys(self.phase(phase)))]
+                seen = torch.cat([seen, self.keys(self.valid)])
+            seen = seen[~torch.isin(seen, self.keys(self.phase(phase)))]
         return self._rows(seen)
 
-    def _keys(self, interactions: Interactions) -> Tensor:
+    def keys(self, interactions: Interactions) -> Tensor:
+        """One number for each pair, u * n_items + i; int64 [n_interactions]."""
         return interactions.users * self.n_items + interactions.items
 
     def _rows(self, keys: Tensor) -> Csr:
         keys = torch.unique(keys)  # sorted, so items ascend inside a user
         users = torch.div(keys, self.n_items, rounding_mode="floor")
         return Csr(_offsets(torch.bincount(users, minlength=self.n_users)), keys % self.n_items)
+
+
+def first_occurrence(keys: Tensor) -> Tensor:
+    """bool [n], True where a key is there for the first time."""
+    first = torch.zeros(len(keys), dtype=torch.bool)
+    first[torch.as_tensor(np.unique(keys.numpy(), return_index=True)[1])] = True
+    return first
 
 
 def _offsets(counts: Tensor) -> Tensor:

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from recbole_guider.kernels.hashing import sign_hash
 
@@ -96,17 +95,6 @@ def triple_weights(disagreement: Tensor, similarity: Tensor, threshold: float) -
     """
     clean = scaled_to_unit(disagreement) < threshold
     return torch.where(clean, similarity, torch.ones_like(similarity))
-
-
-def all_items_divergence(teacher: Tensor, student: Tensor) -> Tensor:
-    """Mean over users of KL(softmax of the teacher's scores || softmax of the student's).
-
-    Args:
-        teacher, student: scores of all items, float [b, n]; the teacher gets no gradient.
-    """
-    wanted = torch.log_softmax(teacher.detach(), 1)
-    own = torch.log_softmax(student, 1)
-    return functional.kl_div(own, wanted, reduction="batchmean", log_target=True)
 
 
 def loss_weights(

@@ -159,6 +159,13 @@ class MultimodalRecommender(GeneralRecommender):
         return vectors
 
     @torch.no_grad()
+    def vector_width(self) -> int:
+        """Width of the scoring vectors; costs a propagation."""
+        users, _ = self.propagate()
+        one = torch.zeros(1, dtype=torch.int64, device=users.device)
+        return int(self.user_vectors(users, one).shape[1])
+
+    @torch.no_grad()
     def score_pairs(self, users: Tensor, items: Tensor) -> Tensor:
         """s_ui of pairs, int64 [n] each, from the cached representations; float [n] on the CPU."""
         all_users, all_items = self.representations()

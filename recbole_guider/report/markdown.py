@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tabulate import tabulate
 
 from recbole_guider.report.board import Board
-from recbole_guider.report.comparison import BARE
+from recbole_guider.report.comparison import BARE, Against
 from recbole_guider.report.results import ResultKey
 
 SIGNIFICANCE = 0.05
@@ -66,6 +66,16 @@ def value(board: Board, place: ResultKey, metric: str) -> str:
         text += MARKS[against.sign(SIGNIFICANCE)]
     finished, asked = len(result.seeds), len(board.asked[key])
     return text if finished == asked else f"{text} ({finished}/{asked})"
+
+
+def gained(against: Against) -> str:
+    """Returns the relative gain of a comparison with its mark; the baseline must not be 0."""
+    return f"{percent(against.paired.relative_gain)} %{MARKS[against.sign(SIGNIFICANCE)]}"
+
+
+def p_value(against: Against) -> str:
+    """Returns the p value after Holm's correction."""
+    return "p < 0.001" if against.p_holm < 0.001 else f"p {against.p_holm:.3f}"
 
 
 def percent(fraction: float) -> str:

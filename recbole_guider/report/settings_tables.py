@@ -6,9 +6,8 @@ from recbole_guider.report.board import Board
 from recbole_guider.report.comparison import BARE, Against
 from recbole_guider.report.markdown import (
     HOLE,
-    MARKS,
-    SIGNIFICANCE,
-    percent,
+    gained,
+    p_value,
     row_labels,
     table,
     value,
@@ -68,8 +67,5 @@ def _headers(board: Board, corner: str) -> list[str]:
 def _gain(against: Against | None) -> str:
     if against is None:
         return HOLE
-    p = "< 0.001" if against.p_holm < 0.001 else f"{against.p_holm:.3f}"
-    if against.level <= 0:
-        return f"baseline is 0<br>p {p}"
-    gain = f"{percent(against.paired.relative_gain)} %{MARKS[against.sign(SIGNIFICANCE)]}"
-    return f"{gain}<br>p {p}"
+    gain = gained(against) if against.level > 0 else "baseline is 0"
+    return f"{gain}<br>{p_value(against)}"

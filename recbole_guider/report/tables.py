@@ -17,7 +17,15 @@ from recbole_guider.report.board import Board, arrange
 from recbole_guider.report.comparison import Against
 from recbole_guider.report.detection import detection_csv, detection_table
 from recbole_guider.report.figures import drawing_of, render_svg
-from recbole_guider.report.markdown import MARKS, SIGNIFICANCE, percent, row_labels, table, value
+from recbole_guider.report.markdown import (
+    SIGNIFICANCE,
+    gained,
+    p_value,
+    percent,
+    row_labels,
+    table,
+    value,
+)
 from recbole_guider.report.missing import missing
 from recbole_guider.report.numbers import render_csv
 from recbole_guider.report.results import CellKey, Record, ResultKey
@@ -154,12 +162,10 @@ def _gain(against: Against) -> str:
     paired, baseline = against.paired, against.level
     if baseline > 0:
         low, high = (percent(bound / baseline) for bound in paired.interval)
-        gain = f"{percent(paired.relative_gain)} %{MARKS[against.sign(SIGNIFICANCE)]}"
-        gain += f" [{low}, {high}]"
+        gain = f"{gained(against)} [{low}, {high}]"
     else:
         gain = "baseline is 0"
-    p = "< 0.001" if against.p_holm < 0.001 else f"{against.p_holm:.3f}"
-    return f"{gain}<br>p {p}; {paired.wins} / {paired.ties} / {paired.losses}"
+    return f"{gain}<br>{p_value(against)}; {paired.wins} / {paired.ties} / {paired.losses}"
 
 
 def _write(path: Path, text: str) -> Path:

@@ -88,6 +88,14 @@ class MethodTrainer(CheckpointedTrainer):
     def on_epoch_end(self, epoch: int) -> None:
         """Called after each epoch's last step, before validation."""
 
+    def seed_apart(self, offset: int) -> int:
+        """A seed of a method's own parts, far from those of a grid's next cells.
+
+        So such a part is no other cell's student, and the student's own random numbers stay those
+        of method Base.
+        """
+        return (int(self.config["seed"]) * 0x9E3779B1 + offset) % 2**32
+
     def note_suspicion(
         self, batch: Batch, suspicion: Tensor, dropped: Tensor | None = None
     ) -> None:

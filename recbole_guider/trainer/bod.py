@@ -160,17 +160,13 @@ class BODTrainer(MethodTrainer):
         self.ranking_weight: float = (
             1.0 if model.has_ranking_term else float(config["bod_ranking_weight"])
         )
-        # A seed of its own, so that the student's random numbers stay those of method Base.
-        self.own_seed = (int(config["seed"]) * 0x9E3779B1 + 0xB0D) % 2**32
+        self.own_seed = self.seed_apart(0xB0D)
         self.own_generator = torch.Generator().manual_seed(self.own_seed)
 
     def on_fit_start(self, splits: Splits, dataset: Any) -> None:
         """Builds the generator, as wide as the backbone's scoring vectors."""
         config, device = self.config, self.device
-        with torch.no_grad():
-            users, _ = self.model.propagate()
-            one = torch.zeros(1, dtype=torch.int64, device=device)
-            size = self.model.user_vectors(users, one).shape[1]
+        size = self.model.vector_width()
         with torch.random.fork_rng():
             torch.manual_seed(self.own_seed)
             floor, limit = config["weight_floor"], config["weight_limit"]

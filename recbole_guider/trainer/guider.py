@@ -61,9 +61,7 @@ class GuiderTrainer(MethodTrainer):
         self.kd_weight: float = config["kd_weight"]
         self.student_is_denoised: bool = config["student_loss"] == "dbpr"
         self.feeds: str = config["partition_feeds"]
-        # A seed of its own, far from those of a grid's next cells: the teacher is no other cell's
-        # student, and kd_weight 0 leaves the student's own random numbers untouched.
-        self.teacher_seed = (int(config["seed"]) * 0x9E3779B1 + 0x7EAC4E5) % 2**32
+        self.teacher_seed = self.seed_apart(0x7EAC4E5)
         self.teacher_generator = torch.Generator().manual_seed(self.teacher_seed)
         self.partitioned = False
         self.teacher: Teacher | None = None

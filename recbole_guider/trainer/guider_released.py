@@ -9,9 +9,9 @@ from torch import Tensor
 
 from recbole_guider.data.sampler import Batch
 from recbole_guider.data.splits import Splits
+from recbole_guider.guider.distillation import candidate_distance
 from recbole_guider.guider.released import (
     FixedHashes,
-    all_items_divergence,
     loss_weights,
     triple_weights,
     with_gradients,
@@ -50,8 +50,7 @@ class GuiderReleasedTrainer(MethodTrainer):
 
     def __init__(self, config: Any, model: Any) -> None:
         super().__init__(config, model)
-        # A seed of its own: see GuiderTrainer.
-        self.teacher_seed = (int(config["seed"]) * 0x9E3779B1 + 0x2E1EA5ED) % 2**32
+        self.teacher_seed = self.seed_apart(0x2E1EA5ED)
         self.teacher_generator = torch.Generator().manual_seed(self.teacher_seed)
 
     def on_fit_start(self, splits: Splits, dataset: Any) -> None:
@@ -102,7 +101,7 @@ class GuiderReleasedTrainer(MethodTrainer):
         student = (
             self.model.user_vectors(users, index) @ self.model.item_vectors(items, everything).T
         )
-        return all_items_divergence(self.teacher.scores(index), student)
+        return candidate_distance(self.teacher.scores(index), student, "kl").value
 
     def method_state(self) -> dict[str, Any]:
         """The teacher and its random state; the hashes follow from the seed."""
@@ -134,9 +133,7 @@ class ReleasedTeacher(Teacher):
     def __init__(self, config: Any, dataset: Any, generator: torch.Generator) -> None:
         super().__init__(config, dataset, generator)
         self.threshold: float = config["clean_threshold"]
-        with torch.no_grad():
-            one = torch.zeros(1, dtype=torch.int64, device=self.device)
-            size = self.model.user_vectors(self.model.propagate()[0], one).shape[1]
+        size = self.model.vector_width()
         width, bits = config["projection_width"], config["hash_bits"]
         hashes = FixedHashes(dataset.item_features(), size, width, bits, generator)
         self.hashes = hashes.to(self.device)

@@ -10,6 +10,15 @@ def here(tiny_data_path):
 
 
 @pytest.fixture
+def data_path(tmp_path):
+    """A folder with a data set ``tiny`` of one interaction, for cells that are never trained."""
+    folder = tmp_path / "data"
+    (folder / "tiny").mkdir(parents=True)
+    (folder / "tiny" / "tiny.inter").write_text("user_id:token\titem_id:token\na\tb\n")
+    return folder
+
+
+@pytest.fixture
 def write(tmp_path):
     def _write(text: str = "", name: str = "mine.yaml", **entries) -> str:
         lines = {

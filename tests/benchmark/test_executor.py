@@ -26,14 +26,6 @@ from recbole_guider.errors import InputError
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture
-def data_path(tmp_path):
-    folder = tmp_path / "data"
-    (folder / "tiny").mkdir(parents=True)
-    (folder / "tiny" / "tiny.inter").write_text("user_id:token\titem_id:token\na\tb\n")
-    return folder
-
-
 def run(job, work, check=None):
     return job.run(work, check=check, preload=fake_grid.LIGHT)
 

@@ -18,14 +18,6 @@ LAMBDAS = "{ot_regularization: [0.01, 0.1, 1.0]}"
 DEFAULT = resolve("BM3", "GUIDER", "tiny")["kd_weight"]
 
 
-@pytest.fixture
-def data_path(tmp_path):
-    folder = tmp_path / "data"
-    (folder / "tiny").mkdir(parents=True)
-    (folder / "tiny" / "tiny.inter").write_text("user_id:token\titem_id:token\na\tb\n")
-    return folder
-
-
 def cells_of(path, here, **chosen) -> list[Cell]:
     return list(select(load_grid(path), command_line=here, **chosen).cells)
 

@@ -7,9 +7,9 @@ import torch
 
 from recbole_guider.config import Config
 from recbole_guider.errors import InputError
+from recbole_guider.guider.distillation import candidate_distance
 from recbole_guider.guider.released import (
     FixedHashes,
-    all_items_divergence,
     loss_weights,
     scaled_to_unit,
     triple_weights,
@@ -134,12 +134,14 @@ def test_divergence_is_that_of_the_softmaxes():
     student = torch.randn(4, 7, dtype=torch.float64, generator=generator).requires_grad_()
     p, q = teacher.softmax(1), student.softmax(1)
     torch.testing.assert_close(
-        all_items_divergence(teacher, student), (p * (p / q).log()).sum(1).mean()
+        candidate_distance(teacher, student, "kl").value, (p * (p / q).log()).sum(1).mean()
     )
-    assert all_items_divergence(teacher, teacher).item() == pytest.approx(0.0, abs=1e-12)
-    (gradient,) = torch.autograd.grad(all_items_divergence(teacher, student), student)
+    assert candidate_distance(teacher, teacher, "kl").value.item() == pytest.approx(0.0, abs=1e-12)
+    (gradient,) = torch.autograd.grad(candidate_distance(teacher, student, "kl").value, student)
     torch.testing.assert_close(gradient, (q - p) / 4)
-    assert not all_items_divergence(student, teacher).requires_grad  # none for the teacher
+    assert not candidate_distance(
+        student, teacher, "kl"
+    ).value.requires_grad  # none for the teacher
 
 
 def test_distillation_is_over_all_items_and_some_users(tiny_data_path):
@@ -149,7 +151,8 @@ def test_distillation_is_over_all_items_and_some_users(tiny_data_path):
     some = torch.unique(batch.users[:5])
     users, items = trainer.model.representations()
     wanted, everything = trainer.teacher.model.representations()
-    expected = all_items_divergence(wanted[some] @ everything[1:].T, users[some] @ items[1:].T)
+    scores = wanted[some] @ everything[1:].T, users[some] @ items[1:].T
+    expected = candidate_distance(*scores, "kl").value
     torch.testing.assert_close(trainer.distillation(batch, *trainer.model.propagate()), expected)
 
 
