@@ -34,6 +34,10 @@ from recbole_guider.benchmark.work import (
 from recbole_guider.errors import InputError
 
 _PRELOADED = ("recbole_guider.benchmark.work", "recbole_guider.quick_start")
+
+# Called with a cell that finished or failed; the cells it returns run before those that wait.
+Follow = Callable[[Cell, "Record | Failure"], Sequence[Cell]]
+
 _POLL = 0.5  # seconds between looks at the clock and at cells that another runner holds
 
 
@@ -51,6 +55,7 @@ def run_cells(
     fresh: bool = True,
     run: Run = quick_start,
     check: Check | None = build_data,
+    follow: Follow | None = None,
     preload: Sequence[str] = _PRELOADED,
 ) -> dict[CellName, Failure]:
     """Runs cells that have no record yet; their records and failures go into the store.
@@ -66,21 +71,24 @@ def run_cells(
         run: computes a cell's result in its process; must be importable there.
         check: is called, in a process of its own, with the first cell of each data set before
             anything runs; what it refuses ends the run. None for no check.
+        follow: is called in this process when a cell finished, here or in another runner, or
+            failed; the cells that it returns are put before those that wait. ``progress`` counts
+            them beforehand.
         preload: modules that all processes share.
 
     Returns:
         The cells that failed, with the reason.
 
     Raises:
-        AllRefusedError: a fresh grid's cells all stumbled over the same input.
+        AllRefusedError: a fresh grid's cells, and those that followed, all stumbled over the same
+            input.
         InputError: a data set was refused.
         KeyboardInterrupt: Ctrl-C or SIGTERM; all processes have ended and the store is whole.
     """
     if not cells:
         progress.close()
         return {}
-    waiting = deque(cells)
-    failures: dict[CellName, Failure] = {}
+    queue = _Queue(cells, store, progress, follow)
     threads = max(int(cell.properties["torch_threads"]) for cell in cells)
     with process_context(threads, preload) as context:
         crew = _Crew(store, repeat, run, context)
@@ -88,42 +96,63 @@ def run_cells(
             if check is not None:
                 for cell in {cell.name.dataset: cell for cell in reversed(cells)}.values():
                     crew.check(cell, check)
-            while waiting or crew.running:
-                _fill(waiting, crew, workers, progress)
+            while queue.waiting or crew.running:
+                _fill(queue, crew, workers)
                 for cell, outcome in crew.ended():
                     if outcome is None:
-                        waiting.append(cell)
-                    elif isinstance(outcome, Failure):
-                        failures[cell.name] = outcome
-                        progress.failure(outcome, waiting, crew.clock())
+                        queue.waiting.append(cell)
                     else:
-                        progress.finished(outcome, waiting, crew.clock())
-                progress.tick(waiting, crew.clock())
+                        queue.settle(cell, outcome, crew.clock())
+                progress.tick(queue.waiting, crew.clock())
         finally:
             crew.end()
             progress.close()
-    if fresh and len(crew.refused) == len(cells) and len(set(crew.refused)) == 1:
+    if fresh and len(crew.refused) == queue.total and len(set(crew.refused)) == 1:
         raise AllRefusedError(crew.refused[0])
-    return failures
+    return queue.failures
 
 
-def _fill(waiting: deque[Cell], crew: _Crew, workers: int, progress: Progress) -> None:
+def _fill(queue: _Queue, crew: _Crew, workers: int) -> None:
     """Starts cells while workers are free; those that another runner holds go to the end."""
-    for _ in range(len(waiting)):
-        if len(crew.running) >= workers:
-            return
-        cell = waiting.popleft()
-        with crew.store.lock(cell.key) as free:
+    held: list[Cell] = []
+    while queue.waiting and len(crew.running) < workers:
+        cell = queue.waiting.popleft()
+        with queue.store.lock(cell.key) as free:
             # Another runner may have finished it meanwhile.
-            record = crew.store.record(cell) if free else None
+            record = queue.store.record(cell) if free else None
         if record is not None:
-            progress.finished(record, waiting, crew.clock())
+            queue.settle(cell, record, crew.clock())
         elif free:
             crew.start(cell)
         else:
-            waiting.append(cell)
-    if not crew.running and waiting:
+            held.append(cell)
+    queue.waiting.extend(held)
+    if held and not crew.running:
         time.sleep(_POLL)
+
+
+class _Queue:
+    """The cells that wait, and what became of the others."""
+
+    def __init__(
+        self, cells: Sequence[Cell], store: Store, progress: Progress, follow: Follow | None
+    ) -> None:
+        self.store, self.progress, self.follow = store, progress, follow
+        self.waiting = deque(cells)
+        self.total = len(cells)
+        self.failures: dict[CellName, Failure] = {}
+
+    def settle(self, cell: Cell, outcome: Record | Failure, running: dict[Cell, float]) -> None:
+        """Takes down how a cell ended, queues what follows it and tells the progress."""
+        if self.follow is not None:
+            following = list(self.follow(cell, outcome))
+            self.waiting.extendleft(reversed(following))
+            self.total += len(following)
+        if isinstance(outcome, Failure):
+            self.failures[cell.name] = outcome
+            self.progress.failure(outcome, self.waiting, running)
+        else:
+            self.progress.finished(outcome, self.waiting, running)
 
 
 class _Crew:

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from recbole_guider.benchmark.estimate import Estimates
-from recbole_guider.benchmark.executor import _Crew
+from recbole_guider.benchmark.executor import AllRefusedError, _Crew, run_cells
 from recbole_guider.benchmark.progress import Progress
 from recbole_guider.benchmark.store import Store
 from recbole_guider.benchmark.work import BUSY, work
@@ -85,6 +85,62 @@ def test_input_that_the_missing_cells_cannot_use_is_their_failure(data_path, tmp
         assert failures[job.wanted[1].name].reason.endswith("row 7 holds a NaN. Remove it.")
     alone = fake_grid.job_of(job.selection, tmp_path / "r", only=str(job.wanted[1].name))
     assert len(run(alone, fake_grid.partly_refused)) == 1
+
+
+def following(selection, seen, methods=("WBPR", "T-CE")):
+    """The first method's end brings the others of its seed, once."""
+    cells = {cell.name: cell for cell in selection.cells}
+
+    def follow(cell, outcome):
+        seen.append((cell.name, type(outcome).__name__))
+        if cell.name.method != "Base":
+            return []
+        return [cells[cell.name._replace(method=method)] for method in methods]
+
+    return follow
+
+
+def started(selection, store, work, follow, total, stream=None):
+    """Runs the bare backbone's cells alone, one at a time, and what follows them."""
+    return run_cells(
+        [cell for cell in selection.cells if cell.name.method == "Base"],
+        store,
+        workers=1,
+        repeat=str,
+        progress=Progress(total, 0, 1, Estimates(), stream),
+        run=work,
+        check=None,
+        follow=follow,
+        preload=fake_grid.LIGHT,
+    )
+
+
+def test_cells_that_follow_run_before_those_that_wait(data_path, tmp_path):
+    selection = fake_grid.selection_of(data_path, ["Base", "WBPR", "T-CE"], seeds=2)
+    store, seen, stream = Store(tmp_path / "r").open(), [], io.StringIO()
+    follow = following(selection, seen)
+    assert started(selection, store, fake_grid.result_of, follow, 6, stream) == {}
+    wanted = [f"tiny/BM3/{m}/{seed}" for seed in (2022, 2023) for m in ("Base", "WBPR", "T-CE")]
+    assert fake_grid.computed(data_path) == wanted
+    assert [str(name) for name, _ in seen] == wanted
+    assert stream.getvalue().splitlines()[-1].startswith("[6/6]")
+    # What has a record already is told as well, as where another runner was faster.
+    seen.clear()
+    assert started(selection, store, fake_grid.endless, follow, 6, stream) == {}
+    assert [(str(name), kind) for name, kind in seen] == [(name, "Record") for name in wanted]
+
+
+def test_failures_are_followed_and_refusals_of_all_that_ran_are_one_error(data_path, tmp_path):
+    selection = fake_grid.selection_of(data_path, ["Base", "WBPR", "T-CE"])
+    store, seen = Store(tmp_path / "r").open(), []
+    with pytest.raises(AllRefusedError, match="row 7 holds a NaN"):
+        started(selection, store, fake_grid.refused, following(selection, seen), 3)
+    assert [kind for _, kind in seen] == ["Failure"] * 3
+    with pytest.raises(AllRefusedError):  # nothing followed: the first is all that could run
+        started(selection, store, fake_grid.refused, lambda *_: [], 3)
+    follow = following(selection, [])
+    failures = started(selection, store, fake_grid.only_the_first_refused, follow, 3)
+    assert [name.method for name in failures] == ["Base"]
 
 
 def test_a_run_that_was_never_validated_says_so(data_path, tmp_path):
