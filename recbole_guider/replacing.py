@@ -26,16 +26,30 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     try:
         with os.fdopen(handle, "w+b") as stream:
             yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
+            flush(stream)
         os.chmod(temporary, 0o644)  # mkstemp's 0600 would shut other users of the folder out
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
-    with contextlib.suppress(OSError):  # not every file system lets a folder be flushed
-        folder = os.open(path.parent, os.O_RDONLY)
+    flush_folder(path.parent)
+
+
+def flush(stream: IO[bytes]) -> None:
+    """Brings what was written so far onto the disk.
+
+    Raises:
+        OSError: the disk is full or gone.
+    """
+    stream.flush()
+    os.fsync(stream.fileno())
+
+
+def flush_folder(path: Path) -> None:
+    """Brings a folder's names onto the disk, where the file system lets a folder be flushed."""
+    with contextlib.suppress(OSError):
+        folder = os.open(path, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:

@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import io
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recbole_guider.benchmark.arrays import pack, unpack
 from recbole_guider.benchmark.cell import SCHEMA, Cell, CellName, canonical_json
-from recbole_guider.benchmark.provenance import hardware, peak_memory_mb, versions
+from recbole_guider.benchmark.provenance import (
+    hardware,
+    peak_gpu_memory_mb,
+    peak_memory_mb,
+    source,
+    versions,
+)
 from recbole_guider.errors import InputError
 
 _FIELDS = (
     "protocol", "config", "data", "versions", "hardware", "seconds", "peak_memory_mb", "epochs",
     "best_epoch", "valid_curve", "valid", "test", "diagnostics", "arrays",
 )  # fmt: skip
+# What joined after records had been made: they read as having the default.
+_LATER = ("source", "peak_gpu_memory_mb")
 
 
 class DamagedError(Exception):
@@ -50,6 +58,8 @@ class Record:
         diagnostics: what the method reports about itself.
         arrays: SHA-256 of the file of arrays.
         file: that file.
+        source: ``commit`` and ``dirty`` of the checkout that the code ran from; empty if none.
+        peak_gpu_memory_mb: the most that the cell's tensors held on GPUs, in MiB; None without one.
     """
 
     key: str
@@ -69,11 +79,15 @@ class Record:
     diagnostics: Mapping[str, Any] = field(repr=False)
     arrays: str = field(repr=False)
     file: Path = field(repr=False)
+    source: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    peak_gpu_memory_mb: Optional[float] = None  # noqa: UP045 (Python 3.9)
 
     @functools.cached_property
     def _loaded(self) -> dict[str, NDArray[Any]]:
-        with np.load(self.file, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
+        content = self.file.read_bytes()
+        if hashlib.sha256(content).hexdigest() != self.arrays:
+            raise DamagedError("its arrays do not match their checksum")
+        return unpack(content)
 
     @property
     def users(self) -> NDArray[np.str_]:
@@ -110,7 +124,7 @@ def content_of(cell: Cell, result: Mapping[str, Any]) -> tuple[dict[str, Any], b
             where=str(cell.name),
             mend="Set eval_step to at least 1 and at most epochs.",
         )
-    arrays = _npz(result["per_user"])
+    arrays = pack(result["per_user"])
     content = {
         "schema": SCHEMA,
         "key": cell.key,
@@ -121,7 +135,9 @@ def content_of(cell: Cell, result: Mapping[str, Any]) -> tuple[dict[str, Any], b
         "versions": versions(),
         "hardware": hardware(int(config["torch_threads"]), result.get("gpu")),
         "seconds": _finite(result["seconds"]),
+        "source": source(),
         "peak_memory_mb": peak_memory_mb(),
+        "peak_gpu_memory_mb": peak_gpu_memory_mb(),
         "epochs": int(result["epochs"]),
         "best_epoch": int(result["best_epoch"]),
         "valid_curve": _finite(result["valid_curve"]),
@@ -155,7 +171,9 @@ def record_from(content: Any, key: str, file: Path) -> Record:
         raise DamagedError("its content does not match its checksum")
     try:
         cell = CellName(**content["cell"])
-        return Record(key=key, cell=cell, file=file, **{name: content[name] for name in _FIELDS})
+        values = {name: content[name] for name in _FIELDS}
+        values.update({name: content[name] for name in _LATER if name in content})
+        return Record(key=key, cell=cell, file=file, **values)
     except (KeyError, TypeError) as error:
         raise DamagedError(f"it lacks {error}") from error
 
@@ -164,19 +182,6 @@ def checksum(content: Mapping[str, Any]) -> str:
     """Returns the SHA-256 of a record's content, whatever the layout of its JSON."""
     kept = {key: value for key, value in content.items() if key != "checksum"}
     return hashlib.sha256(canonical_json(kept).encode()).hexdigest()
-
-
-def _npz(per_user: Mapping[str, NDArray[Any]]) -> bytes:
-    """Returns the bytes of an npz with users sorted by token; equal arrays give equal bytes."""
-    tokens = np.asarray(per_user["users"]).astype(np.str_)
-    order = np.argsort(tokens, kind="stable")
-    arrays: dict[str, NDArray[Any]] = {"users": tokens[order]}
-    for metric, values in per_user.items():
-        if metric != "users":
-            arrays[metric] = np.asarray(values, dtype=np.float64)[order]
-    stream = io.BytesIO()
-    np.savez_compressed(stream, **arrays)
-    return stream.getvalue()
 
 
 def _finite(value: Any) -> Any:

@@ -13,6 +13,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -23,7 +24,7 @@ from recbole_guider.benchmark.cell import Cell, CellName
 from recbole_guider.benchmark.lock import hold
 from recbole_guider.benchmark.record import DamagedError, Record, content_of, record_from
 from recbole_guider.errors import InputError
-from recbole_guider.replacing import TEMPORARY, replacing
+from recbole_guider.replacing import TEMPORARY, flush, flush_folder, replacing
 
 _log = logging.getLogger(__name__)
 
@@ -72,9 +73,11 @@ class Store:
         with _told(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             (self.folder / "logs").mkdir(exist_ok=True)
+            flush_folder(self.folder.parent)
             handle, probe = tempfile.mkstemp(TEMPORARY, ".probe.", self.folder)
             with os.fdopen(handle, "wb") as stream:
                 stream.write(b"probe")
+                flush(stream)
             Path(probe).unlink(missing_ok=True)  # another runner may have taken it for a leftover
         for leftover in self.folder.glob(f".*{TEMPORARY}"):
             with self.lock(leftover.name[1:].split(".")[0]) as free, contextlib.suppress(OSError):
@@ -155,13 +158,25 @@ class Store:
             StoreError: the folder cannot be written; nothing finished is lost.
             ValueError: a metric is not a finite number.
         """
-        content, arrays = content_of(cell, result)
+        self.put(cell.key, *content_of(cell, result))
+
+    def put(self, key: str, content: Mapping[str, Any], arrays: bytes) -> None:
+        """Stores what ``record.content_of`` returned and forgets an earlier failure.
+
+        Both files are on the disk under temporary names before either gets its own, so that a disk
+        that is full for one of them leaves the record that was there.
+
+        Raises:
+            StoreError: the folder cannot be written; nothing finished is lost.
+        """
         text = json.dumps(content, indent=1, allow_nan=False) + "\n"
         with _told(self.folder):
-            _replace(self._npz(cell.key), arrays)
-            _replace(self._json(cell.key), text.encode("utf-8"))
+            with replacing(self._json(key)) as stream:
+                stream.write(text.encode("utf-8"))
+                flush(stream)
+                _replace(self._npz(key), arrays)  # named first: the JSON tells that both are there
             with contextlib.suppress(FileNotFoundError):
-                self._failed(cell.key).unlink()
+                self._failed(key).unlink()
 
     def write_failure(self, key: str, failure: Failure) -> None:
         """Stores why a cell failed.
@@ -180,6 +195,22 @@ class Store:
             return Failure(**{**content, "cell": CellName(**content["cell"])})
         except (OSError, ValueError, TypeError, KeyError):
             return None
+
+    def keys(self) -> list[str]:
+        """Returns the keys of all records in the folder, sorted; their content is not checked.
+
+        Raises:
+            StoreError: the folder cannot be read.
+        """
+        try:
+            names = [path.name for path in self.folder.iterdir()]
+        except OSError as error:
+            raise StoreError(
+                f"cannot be read ({error.strerror})",
+                where=self.folder,
+                mend="Name a folder with results.",
+            ) from error
+        return sorted(name[:-5] for name in names if re.fullmatch(r"[^.]+\.json", name))
 
     def costs(self) -> Iterator[tuple[CellName, Any, float, float]]:
         """Yields name, limit of epochs, seconds and peak MiB of every record in the folder."""

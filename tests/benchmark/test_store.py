@@ -168,14 +168,14 @@ def test_arrays_without_a_record_do_not_count(store):
 
 
 def test_a_kill_between_arrays_and_record_leaves_none(store, monkeypatch):
-    replace = store_module._replace
+    replace = os.replace
 
-    def die_before_json(path, content):
+    def die_before_json(temporary, path):
         if path.suffix == ".json":
             raise KeyboardInterrupt
-        replace(path, content)
+        replace(temporary, path)
 
-    monkeypatch.setattr(store_module, "_replace", die_before_json)
+    monkeypatch.setattr(os, "replace", die_before_json)
     with pytest.raises(KeyboardInterrupt):
         store.write(make_cell(), make_result())
     assert files(store) == {f"{KEY}.npz"}
