@@ -58,6 +58,8 @@ def parser() -> Parser:
     made.add_argument("--seeds", type=_count, help="how many seeds, instead of the grid's number")
     made.add_argument("--settings", action="append", metavar="VALUES",
                       help="values of the varied property to run, of the grid's: a,b")  # fmt: skip
+    made.add_argument("--trials", type=_count,
+                      help="trials of each method's search, for the grid's")  # fmt: skip
     made.add_argument("--workers", type=_count, help="cells at a time (default: one per core)")
     made.add_argument("--plan", action="store_true", help="say what would run; run nothing")
     made.add_argument(
@@ -142,6 +144,7 @@ def _main(given: list[str]) -> int:
         methods=names_in(options.methods),
         seeds=options.seeds,
         settings=names_in(options.settings),
+        trials=options.trials,
         files=names_in(options.config_files),
         command_line=properties,
     )

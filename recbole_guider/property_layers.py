@@ -281,6 +281,22 @@ def model_layer(model: str) -> dict[str, Any]:
     return dict(_cached_layer("model", model))
 
 
+def search_of(kind: str, name: str, backbone: str | None = None) -> dict[str, Any]:
+    """Returns the ``search`` section of a backbone's or a method's property file.
+
+    A variant without a section has that of the method it extends, but for what it states itself. A
+    section's ``for_model`` holds what is searched with one backbone only, given by ``backbone``.
+    """
+    found: dict[str, Any] = {}
+    for one in _lineage(kind, name):
+        stated = _own_layer(kind, one)
+        section = _cached_content(kind, one).get("search")
+        found = {key: values for key, values in found.items() if key not in stated}
+        found = found if section is None else dict(section)
+    for_model = found.pop("for_model", {})
+    return {**found, **for_model.get(backbone, {})}
+
+
 def default_method() -> str:
     """Returns the method of a run that names none."""
     return str(_cached_layer("overall", "")["method"])

@@ -49,10 +49,10 @@ def run(
 
     Returns:
         ``best_valid_score``, ``best_valid_result``, ``test_result`` (means over users),
-        ``per_user`` (user tokens and one float64 array per metric, of the test), ``config``
-        (resolved properties), ``data`` (hash, counts, modality widths), ``epochs``,
-        ``best_epoch``, ``valid_curve``, ``seconds``, ``diagnostics``, ``model_file`` (the
-        checkpoint's path when ``saved``).
+        ``per_user`` (user tokens and one float64 array per metric, of the test; both are empty
+        where ``read_test`` is false), ``config`` (resolved properties), ``data`` (hash, counts,
+        modality widths), ``epochs``, ``best_epoch``, ``valid_curve``, ``seconds``, ``diagnostics``,
+        ``model_file`` (the checkpoint's path when ``saved``).
 
     Raises:
         InputError: anything the user gave that cannot be used.
@@ -66,17 +66,13 @@ def run(
         keep_freed_memory()
     trainer, train, valid, test = prepare(config)
     score, valid_result = trainer.fit(train, valid, saved=saved)
-    test_result = trainer.evaluate(test, load_best_model=True)
-    trainer.note_scores()
-    assert trainer.per_user is not None
-    users, values = trainer.per_user
-    tokens = train.id2token(train.uid_field, users.numpy())
+    test_result, per_user = _read_test(trainer, test) if config["read_test"] else ({}, {})
     return {
         "best_valid_score": score,
         "valid_score_bigger": True,
         "best_valid_result": dict(valid_result or {}),
-        "test_result": dict(test_result),
-        "per_user": {"users": tokens.astype(str), **values},
+        "test_result": test_result,
+        "per_user": per_user,
         "config": config.resolved,
         "data": describe(train),
         "epochs": len(trainer.valid_curve),
@@ -86,6 +82,18 @@ def run(
         "diagnostics": trainer.diagnostics,
         "model_file": trainer.saved_model_file if saved else None,
     }
+
+
+def _read_test(
+    trainer: MethodTrainer, test: MultimodalDataset
+) -> tuple[dict[str, float], dict[str, Any]]:
+    """Evaluates the chosen epoch on the test split: means over users, and each user's values."""
+    means = trainer.evaluate(test, load_best_model=True)
+    trainer.note_scores()
+    assert trainer.per_user is not None
+    users, values = trainer.per_user
+    tokens = test.id2token(test.uid_field, users.numpy())
+    return dict(means), {"users": tokens.astype(str), **values}
 
 
 def prepare(

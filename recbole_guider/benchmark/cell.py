@@ -23,7 +23,12 @@ WITHOUT_EFFECT = frozenset({
     "data_path", "checkpoint_dir", "save_dataset", "dataset_save_path", "save_dataloaders",
     "dataloaders_save_path", "config_files", "state", "show_progress", "tensorboard", "log_wandb",
     "wandb_project", "gpu_id", "worker", "preparation", "keep_freed_memory",
+    "gpus_per_cell",
 })  # fmt: skip
+
+# Properties that joined after records had been made, with the value at which every number is as it
+# was before: with that value they stay out of the key, so that those records keep theirs.
+JOINED_LATER: Mapping[str, Any] = {"read_test": True}
 
 
 class CellName(NamedTuple):
@@ -101,9 +106,16 @@ def key_of(properties: Mapping[str, Any], data_hash: str) -> str:
         "schema": SCHEMA,
         "results": RESULTS_VERSION,
         "data": data_hash,
-        "properties": {k: v for k, v in properties.items() if k not in WITHOUT_EFFECT},
+        "properties": {k: v for k, v in properties.items() if not _unheard(k, v)},
     }
     return hashlib.sha256(canonical_json(content).encode()).hexdigest()[:40]
+
+
+def _unheard(key: str, value: Any) -> bool:
+    """Says whether a property has no part in the key."""
+    if key in JOINED_LATER:
+        return canonical_json(value) == canonical_json(JOINED_LATER[key])
+    return key in WITHOUT_EFFECT
 
 
 def canonical_json(value: Any) -> str:

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
 
+from recbole_guider.benchmark.search import Search, read_search
 from recbole_guider.benchmark.vary import read_vary
 from recbole_guider.errors import InputError, nearest_name, one_of
 from recbole_guider.evaluator.metric_names import parse_metric
 from recbole_guider.property_layers import load_properties, names, property_file
 
 _LISTS = ("datasets", "backbones", "methods", "baselines", "metrics")
-_OTHERS = ("title", "fallback_dataset", "seeds", "overrides", "vary", "figure")
+_OTHERS = ("title", "fallback_dataset", "seeds", "overrides", "vary", "search", "figure")
 FIGURES = ("settings", "training", "scores")  # kinds of figures, see recbole_guider.report.figures
 
 
@@ -34,6 +35,7 @@ class Grid:
         overrides: properties set for every cell that knows them.
         vary: the property whose values the grid compares; None for none.
         settings: name of a setting, such as ``noise_ratio=0.1`` -> that property's value.
+        search: how hyper-parameters are chosen; None for the property files' values.
         figure: kind of the figure beside the tables; None for none.
     """
 
@@ -49,6 +51,7 @@ class Grid:
     overrides: Mapping[str, Any] = field(default_factory=dict)
     vary: Optional[str] = None  # noqa: UP045
     settings: Mapping[str, Any] = field(default_factory=dict)
+    search: Optional[Search] = None  # noqa: UP045
     figure: Optional[str] = None  # noqa: UP045
 
 
@@ -98,6 +101,7 @@ def load_grid(name: str) -> Grid:
         overrides=overrides,
         vary=varied.key if varied else None,
         settings=varied.settings if varied else {},
+        search=read_search(content.get("search"), path),
         figure=_figure(content, path, varied is not None),
         **axes,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Callable
@@ -14,6 +15,8 @@ from recbole_guider.benchmark.provenance import usable_cores
 from recbole_guider.benchmark.record import Record
 from recbole_guider.benchmark.selection import Selection
 from recbole_guider.benchmark.store import Failure, Store
+from recbole_guider.benchmark.trials import Choice, Kind
+from recbole_guider.benchmark.tuning import Tuning
 from recbole_guider.benchmark.work import Run, quick_start
 from recbole_guider.data.prepare import ensure_prepared, has_interactions
 from recbole_guider.errors import InputError, nearest_name
@@ -41,24 +44,30 @@ class Job:
         repeat: Callable[[CellName], str],
     ) -> None:
         self.selection = selection
-        self.wanted = self._only(only) if only else list(selection.cells)
+        self.wanted = _with_trials(selection, selection.cells)
+        if only:
+            self.wanted = self._only(only)
         self.store = Store(results)
+        self.tuning = Tuning(selection.trials, self.store)
         threads = max(int(cell.properties["torch_threads"]) for cell in self.wanted)
         self.workers = workers or max(1, usable_cores() // max(threads, 1))
         self.repeat = repeat
 
     def _only(self, only: str) -> list[Cell]:
-        cells = {str(cell.name): cell for cell in self.selection.cells}
+        """Returns the cell of this name, after the trials that choose its values if it has any."""
+        cells = {str(cell.name): cell for cell in self.wanted}
         if only not in cells:
             raise InputError(
                 f"'{only}' is no cell of this grid", where="--only", mend=nearest_name(only, cells)
             )
-        return [cells[only]]
+        one = cells[only]
+        return [one] if one not in self.selection.cells else _with_trials(self.selection, [one])
 
     def run(self, run: Run = quick_start, **options: Any) -> dict[CellName, Failure]:
         """Runs what is missing and returns the cells that failed.
 
-        Cells with one key, such as two settings that come to the same properties, run once.
+        Where the grid searches, the cells of a data set, backbone and method run as soon as the
+        last of its trials has settled their values.
 
         Args:
             run: computes one cell in its process.
@@ -73,31 +82,64 @@ class Job:
             {(cell.name.dataset, cell.properties["data_path"]) for cell in self.wanted}
         ):
             ensure_prepared(dataset, data_path)
-        different = {cell.key: cell for cell in reversed(self.wanted)}
-        missing = [
-            cell
-            for cell in self.wanted
-            if different[cell.key] is cell and self.store.read(cell.key) is None
-        ]
-        cached = len(different) - len(missing)
-        estimates = Estimates(self.store.costs())
-        progress = Progress(len(different), cached, self.workers, estimates)
+        failed: dict[CellName, Failure] = {}
+        known = [self._resolved(cell, failed) for cell in self.wanted]
+        missing, cached = self._missing(cell for cell in known if cell is not None)
+        progress = Progress(
+            len(missing) + cached + known.count(None), cached, self.workers,
+            Estimates(self.store.costs()),
+        )  # fmt: skip
+        ran = list(missing)
+
+        def follow(cell: Cell, outcome: Record | Failure) -> list[Cell]:
+            """Returns the cells that wait for what a kind's last trial has settled."""
+            kind = self.tuning.kind_of(cell.name)
+            if isinstance(outcome, Failure):
+                failed[cell.name] = outcome
+            if kind is None:
+                return []
+            waiting = [
+                self._resolved(one, failed)
+                for one in self.wanted
+                if one.name.kind == kind and self.tuning.kind_of(one.name) is None
+            ]
+            released, there = self._missing(one for one in waiting if one is not None)
+            progress.cached(there)
+            ran.extend(released)
+            return released
+
         failures = run_cells(
             missing,
             self.store,
             workers=self.workers,
             repeat=self.repeat,
             progress=progress,
-            fresh=all(self._state(cell) for cell in self.selection.cells),
+            fresh=all(self._state(cell) for cell in self.wanted),
             run=run,
+            follow=follow,
             **options,
         )
-        failed = {cell.key: failures[cell.name] for cell in missing if cell.name in failures}
+        keys = {cell.key: failures[cell.name] for cell in ran if cell.name in failures}
         return {
-            cell.name: self._named(failed[cell.key], cell)
-            for cell in self.wanted
-            if cell.key in failed
+            cell.name: self._named(keys[cell.key], cell)
+            for cell in (self._resolved(one, failures) for one in self.wanted)
+            if cell is not None and cell.key in keys
         }
+
+    def _resolved(self, cell: Cell, failed: Container[CellName]) -> Cell | None:
+        """Returns the cell with the values that its trials chose; None while they are to run."""
+        return self.tuning.resolved(cell, lambda trial: trial.name in failed)
+
+    def _missing(self, cells: Iterable[Cell]) -> tuple[list[Cell], int]:
+        """Returns the cells without a record, one for each key, and how many other keys there are.
+
+        Cells with one key, such as two settings that come to the same properties, run once.
+        """
+        different: dict[str, Cell] = {}
+        for cell in cells:
+            different.setdefault(cell.key, cell)
+        missing = [cell for key, cell in different.items() if self.store.read(key) is None]
+        return missing, len(different) - len(missing)
 
     def _named(self, failure: Failure, cell: Cell) -> Failure:
         """Returns the failure under a cell's own name, with the command that repeats this cell."""
@@ -110,14 +152,15 @@ class Job:
         from tabulate import tabulate
 
         estimates = Estimates(self.store.costs())
-        settings = [cell.name.setting for cell in self.wanted]
+        parts = any(cell.name.setting for cell in self.wanted)
         rows: dict[tuple[str, ...], list[Any]] = {}
         missing: dict[str, Cell] = {}
         for cell in self.wanted:
-            own = (cell.name.setting,) if any(settings) else ()
+            trial = self.tuning.kind_of(cell.name) is not None
+            own = ("trials" if trial else cell.name.setting,) if parts else ()
             row = rows.setdefault((*cell.name.kind, *own), [[], [], [], "unknown", "unknown"])
             state = self._state(cell)
-            row[state].append(cell.name.seed)
+            row[state].append(cell.name.setting.split("=")[-1] if trial else cell.name.seed)
             if state:
                 missing.setdefault(key_of(cell.properties, ""), cell)
             cost = estimates.cost(cell)
@@ -126,7 +169,7 @@ class Job:
         table = tabulate(
             [[*key, *(" ".join(map(str, seeds)) for seeds in row[:3]), *row[3:]]
              for key, row in rows.items()],
-            headers=["data set", "backbone", "method", *(["setting"] if any(settings) else []),
+            headers=["data set", "backbone", "method", *(["setting"] if parts else []),
                      "finished", "to run", "failed before",
                      "time per cell", "memory"],
             disable_numparse=True,
@@ -137,9 +180,12 @@ class Job:
         """Returns 0 for finished, 1 for to run, 2 for to run again after a failure."""
         if not has_interactions(cell.data_folder, cell.name.dataset):
             return 1  # made on first use; a key needs its content
-        if self.store.holds(cell.key):
+        known = self._resolved(cell, ())
+        if known is None:
+            return 1
+        if self.store.holds(known.key):
             return 0
-        return 2 if self.store.failure(cell.key) else 1
+        return 2 if self.store.failure(known.key) else 1
 
     def _total(self, missing: list[Cell], estimates: Estimates) -> str:
         counted = f"{len(self.wanted)} cells, {len(missing)} to run, {self.workers} at a time"
@@ -164,7 +210,12 @@ class Job:
         for cell in cells:
             if not has_interactions(cell.data_folder, cell.name.dataset):
                 continue
-            record, failure = self.store.record(cell), self.store.failure(cell.key)
+            known = self.tuning.resolved(cell, self._has_failed)
+            if known is None:
+                if cell.name.kind in self._chosen():
+                    failures[cell.name] = "none of its trials finished"
+                continue
+            record, failure = self.store.record(known), self.store.failure(known.key)
             if record is not None:
                 records[cell.name] = record
             elif failure is not None:
@@ -175,4 +226,30 @@ class Job:
             "records": list(records.values()),
             "failures": failures,
             "notes": self.selection.notes,
+            "chosen": self._chosen(),
         }
+
+    def _chosen(self) -> dict[Kind, Choice]:
+        """Returns the choices that all trials of a kind have settled."""
+        choices = {
+            kind: self.tuning.choice(kind, self._has_failed)
+            for kind, trials in self.selection.trials.items()
+            if has_interactions(trials[0].cell.data_folder, kind[0])
+        }
+        return {kind: choice for kind, choice in choices.items() if choice is not None}
+
+    def _has_failed(self, cell: Cell) -> bool:
+        return self.store.failure(cell.key) is not None
+
+
+def _with_trials(selection: Selection, cells: Sequence[Cell]) -> list[Cell]:
+    """Returns cells, those of a data set and backbone after all trials that they wait for."""
+    blocks = dict.fromkeys(cell.name[:2] for cell in cells)
+    kinds = dict.fromkeys(cell.name.kind for cell in cells)
+    ordered: list[Cell] = []
+    for block in blocks:
+        for kind in kinds:
+            if kind[:2] == block:
+                ordered += [trial.cell for trial in selection.trials.get(kind, ())]
+        ordered += [cell for cell in cells if cell.name[:2] == block]
+    return ordered

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, TextIO
 
 from recbole_guider.benchmark.cell import Cell
@@ -47,7 +47,9 @@ class Progress:
                 bar_format="{percentage:3.0f}%|{bar:20}| {n_fmt}/{total_fmt} cells{postfix}",
             )
 
-    def finished(self, record: Record, waiting: Iterable[Cell], running: dict[Cell, float]) -> None:
+    def finished(
+        self, record: Record, waiting: Iterable[Cell], running: Mapping[Cell, float]
+    ) -> None:
         """Tells that a cell finished."""
         self.done += 1
         self.estimates.add(record)
@@ -61,8 +63,14 @@ class Progress:
         took = say_duration(record.seconds["total"])
         self._line(f"{record.cell}: {took}{valid}{self._left(waiting, running)}")
 
+    def cached(self, count: int) -> None:
+        """Tells that cells turned out to have finished before."""
+        self.done += count
+        if self.bar is not None:
+            self.bar.update(count)
+
     def failure(
-        self, failure: Failure, waiting: Iterable[Cell], running: dict[Cell, float]
+        self, failure: Failure, waiting: Iterable[Cell], running: Mapping[Cell, float]
     ) -> None:
         """Tells that a cell failed."""
         self.failed += 1
@@ -73,7 +81,7 @@ class Progress:
         else:
             self._line(text + self._left(waiting, running))
 
-    def tick(self, waiting: Iterable[Cell], running: dict[Cell, float]) -> None:
+    def tick(self, waiting: Iterable[Cell], running: Mapping[Cell, float]) -> None:
         """Brings the live line up to date."""
         if self.bar is not None:
             failed = f"{self.failed} failed, " if self.failed else ""
@@ -89,7 +97,7 @@ class Progress:
         counted = self.done + self.failed
         print(f"[{counted}/{self.total}] {text}", file=self.stream, flush=True)
 
-    def _left(self, waiting: Iterable[Cell], running: dict[Cell, float]) -> str:
+    def _left(self, waiting: Iterable[Cell], running: Mapping[Cell, float]) -> str:
         waiting = list(waiting)
         if not waiting and not running:
             return ""

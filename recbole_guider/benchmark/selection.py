@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Optional
 
 from recbole_guider.benchmark.cell import WITHOUT_EFFECT, Cell, CellName
 from recbole_guider.benchmark.grid import Grid
 from recbole_guider.benchmark.presence import present_datasets
+from recbole_guider.benchmark.search import Search
+from recbole_guider.benchmark.trials import Kind, Trial, trial_cells
 from recbole_guider.benchmark.vary import AXES, chosen_settings
 from recbole_guider.errors import InputError, nearest_name
 from recbole_guider.property_layers import (
@@ -28,15 +30,19 @@ class Selection:
     Attributes:
         grid: the grid with the axes that were selected; its name ends in ``-selection`` where the
             user chose other cells than the grid's, so that the grid's own tables stay.
-        cells: the cells in the order in which they should run.
+        cells: the cells in the order in which they should run; where the grid searches, they lack
+            the values that their trials will choose.
         notes: what a reader of the leaderboard must know about the selection.
         absent: data sets of the grid that are not installed -> how to get them.
+        trials: data set, backbone and method -> the trials that choose its values; empty where
+            nothing is searched.
     """
 
     grid: Grid
     cells: tuple[Cell, ...]
     notes: tuple[str, ...]
     absent: Mapping[str, str]
+    trials: Mapping[Kind, tuple[Trial, ...]] = field(default_factory=dict)
 
 
 def select(
@@ -47,6 +53,7 @@ def select(
     methods: Sequence[str] = (),
     seeds: Optional[int] = None,  # noqa: UP045
     settings: Sequence[str] = (),
+    trials: Optional[int] = None,  # noqa: UP045
     files: Sequence[str] = (),
     command_line: Mapping[str, Any] | None = None,
 ) -> Selection:
@@ -65,6 +72,7 @@ def select(
         methods: methods.
         seeds: how many seeds, instead of the grid's number.
         settings: values of the varied property, or names of settings, to run of the grid's.
+        trials: how many trials, instead of the grid's number; the grid need not name a search.
         files: YAML files of properties; they win over the grid's overrides.
         command_line: properties that win over everything.
 
@@ -97,6 +105,8 @@ def select(
             raise InputError("no cell of this grid knows the property", where=where, mend=hint)
     start = overrides.pop("seed", None)
     cells: list[Cell] = []
+    search = _search(grid.search, trials)
+    tried: dict[Kind, tuple[Trial, ...]] = {}
     for dataset in chosen_datasets:
         for backbone in chosen_backbones:
             first = _first_seed(start, resolve(backbone, chosen_methods[0], dataset))
@@ -105,6 +115,12 @@ def select(
                     for method in chosen_methods:
                         own = known[dataset, backbone, method]
                         applied = {key: value for key, value in overrides.items() if key in own}
+                        kind = (dataset, backbone, method)
+                        if search is not None and kind not in tried:
+                            run_seed = first if search.run_seed is None else search.run_seed
+                            tried[kind] = trial_cells(
+                                search, kind, run_seed, applied, own, grid.vary
+                            )
                         name = CellName(dataset, backbone, method, seed)
                         if grid.vary in own:
                             applied[grid.vary] = of_settings[setting]
@@ -116,9 +132,15 @@ def select(
         *_narrowed(chosen_backbones, grid.backbones),
         *_narrowed(chosen_methods, grid.methods),
         *_narrowed(tuple(of_settings), tuple(grid.settings)),
+        *([] if search == grid.search else [f"{_trials(search)} for each method."]),
         *([] if count == grid.seeds else [f"{_seeds(count)} instead of {grid.seeds}."]),
     ]
     notes += narrowed
+    notes += [
+        f"{backbone} + {method} on {dataset} has {len(few)} settings to try, not {search.trials}."
+        for (dataset, backbone, method), few in tried.items()
+        if search is not None and len(few) < search.trials
+    ]
     for cell in cells:  # what cannot be meant is refused before anything runs
         _require_metrics(grid, cell.properties)
     shown = {key: value for key, value in overrides.items() if key not in WITHOUT_EFFECT}
@@ -136,8 +158,9 @@ def select(
         methods=chosen_methods,
         seeds=count,
         settings=of_settings,
+        search=search,
     )
-    return Selection(selected, tuple(cells), tuple(notes), absent)
+    return Selection(selected, tuple(cells), tuple(notes), absent, tried)
 
 
 def _layered(
@@ -173,6 +196,18 @@ def _layered(
             mend="Write for example --data_path=dataset/.",
         )
     return overrides, sources
+
+
+def _search(search: Search | None, trials: int | None) -> Search | None:
+    """Returns the grid's search with the number of trials that a user asks for."""
+    if trials is None:
+        return search
+    return replace(search or Search(trials), trials=trials)
+
+
+def _trials(search: Search | None) -> str:
+    count = search.trials if search else 0
+    return f"{count} trial{'s' if count > 1 else ''}"
 
 
 def _origin(grid: Grid) -> str:

@@ -19,7 +19,7 @@ AXES = {
     "dataset": "datasets", "model": "backbones", "method": "methods", "seed": "seeds",
 }  # fmt: skip
 # Numbers under different values of these never share a table.
-_MEANING = frozenset({"protocol", "valid_metric", "metrics", "topk"})
+MEANING = frozenset({"protocol", "valid_metric", "metrics", "topk"})
 _EXAMPLE = "Write for example vary: {noise_ratio: [0, 0.1, 0.2]}."
 
 
@@ -59,7 +59,7 @@ def read_vary(content: Any, where: object) -> Varied | None:
             where=where,
             mend=f"List them in {AXES[key]}." if key != "seed" else "seeds says how many.",
         )
-    if key in WITHOUT_EFFECT or key in _MEANING:
+    if key in WITHOUT_EFFECT or key in MEANING:
         why = "cannot change a number" if key in WITHOUT_EFFECT else "says what the numbers mean"
         raise InputError(f"{why}, so it cannot vary", where=where, mend="Vary another property.")
     if not isinstance(values, list) or not values:

@@ -14,6 +14,7 @@ from recbole_guider.errors import InputError
 from recbole_guider.replacing import replacing
 from recbole_guider.report import caption
 from recbole_guider.report.board import Board, arrange
+from recbole_guider.report.chosen import Choice, Kind, chosen_table
 from recbole_guider.report.comparison import Against
 from recbole_guider.report.detection import detection_csv, detection_table
 from recbole_guider.report.figures import drawing_of, render_svg
@@ -42,6 +43,7 @@ def render(
     failures: Mapping[CellKey, str],
     folder: Path,
     notes: Sequence[str] = (),
+    chosen: Mapping[Kind, Choice] | None = None,
 ) -> list[Path]:
     """Writes a grid's Markdown page, CSV files and figure into a folder and returns their paths.
 
@@ -57,6 +59,7 @@ def render(
         failures: cell -> reason, for cells that failed.
         folder: where the files go; made if need be. Each file is replaced whole or not at all.
         notes: sentences that stand above the table, such as which data set stands in.
+        chosen: data set, backbone and method -> what the grid's search chose; None without one.
 
     Raises:
         InputError: the records cannot share a column, or the folder cannot be written.
@@ -64,7 +67,9 @@ def render(
     board = arrange(grid, cells, records, failures)
     drawing = drawing_of(board)
     texts = {
-        f"{board.name}.md": render_markdown(board, notes, drawing.caption if drawing else ""),
+        f"{board.name}.md": render_markdown(
+            board, notes, drawing.caption if drawing else "", chosen or {}
+        ),
         f"{board.name}.csv": render_csv(board),
         f"{board.name}-detection.csv": detection_csv(board),
         f"{board.name}.svg": render_svg(drawing) if drawing else "",
@@ -75,7 +80,12 @@ def render(
     return written
 
 
-def render_markdown(board: Board, notes: Sequence[str] = (), figure: str = "") -> str:
+def render_markdown(
+    board: Board,
+    notes: Sequence[str] = (),
+    figure: str = "",
+    chosen: Mapping[Kind, Choice] | None = None,
+) -> str:
     """Returns the Markdown page: verdicts, figure, results, what is missing, gains, provenance.
 
     ``figure`` is the caption of ``<grid>.svg``; empty where there is none.
@@ -101,6 +111,9 @@ def render_markdown(board: Board, notes: Sequence[str] = (), figure: str = "") -
     found = detection_table(board)
     if found:
         blocks += ["## How well the methods find the noise", *found]
+    values = chosen_table(board, chosen or {})
+    if values:
+        blocks += ["## Chosen on validation", *values]
     provenance = caption.provenance(board)
     if provenance:
         blocks += ["## How the numbers were made", "\n".join(provenance)]

@@ -1,0 +1,111 @@
+"""The trials of a search as cells, and the choice among those that have finished."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Optional
+
+from recbole_guider.benchmark.cell import Cell, CellName, key_of
+from recbole_guider.benchmark.record import Record
+from recbole_guider.benchmark.search import Search, spaces_of, trials_of
+from recbole_guider.errors import InputError, nearest_name
+
+Kind = tuple[str, str, str]  # data set, backbone, method
+
+
+class Trial(NamedTuple):
+    """One setting that is tried: its cell, which leaves the test split unread, and its values."""
+
+    cell: Cell
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What validation chose among the trials of a data set, backbone and method.
+
+    Attributes:
+        values: property -> value; empty where the property files' own values are best.
+        trial: the chosen trial, from 1; 0 where none finished.
+        valid: its value of the validation metric; None where no trial finished.
+        asked: how many trials there are.
+        finished: how many of them finished; the others failed.
+        seed: the seed that they ran with.
+    """
+
+    values: Mapping[str, Any]
+    trial: int
+    valid: Optional[float]  # noqa: UP045 (Python 3.9)
+    asked: int
+    finished: int
+    seed: int
+
+
+def trial_cells(
+    search: Search,
+    kind: Kind,
+    seed: int,
+    overrides: Mapping[str, Any],
+    known: frozenset[str],
+    varied: str | None,
+) -> tuple[Trial, ...]:
+    """Returns the trials of a data set, backbone and method: as many as asked for, all different.
+
+    What the user or the grid has set is not searched, nor is the property that the grid varies.
+
+    Args:
+        search: what is searched.
+        kind: data set, backbone and method.
+        seed: of the runs.
+        overrides: properties set for all cells of the kind.
+        known: properties that the combination knows.
+        varied: the property that the grid varies, None for none.
+
+    Raises:
+        InputError: a space names a property that the combination does not know, or a value that it
+            cannot have.
+    """
+    shared, own = spaces_of(search, kind[1], kind[2])
+    for key in {**shared, **own}:
+        if key not in known and key not in search.everywhere:
+            raise InputError(
+                f"{kind[1]} with {kind[2]} does not know the property",
+                where=f"search: {key}",
+                mend=nearest_name(key, known),
+            )
+    free = known.difference(overrides, {varied})
+    shared, own = (
+        {key: values for key, values in space.items() if key in free} for space in (shared, own)
+    )
+    found: dict[str, Trial] = {}
+    for values in trials_of(search, shared, own):
+        name = CellName(*kind, seed, f"trial={len(found) + 1}")
+        cell = Cell(name, {**overrides, **values, "read_test": False})
+        found.setdefault(key_of(cell.properties, ""), Trial(cell, values))
+        if len(found) == search.trials:
+            break
+    return tuple(found.values())
+
+
+def choose(trials: Sequence[Trial], records: Sequence[Record | None]) -> Choice:
+    """Returns the trial with the highest validation metric, the earlier of equal ones.
+
+    Args:
+        trials: all trials of a kind.
+        records: their records in the same order; None for one that failed.
+    """
+    scores = {
+        place: record.valid[str(record.config["valid_metric"]).lower()]
+        for place, record in enumerate(records)
+        if record is not None
+    }
+    best = max(scores, key=lambda place: (scores[place], -place), default=-1)
+    return Choice(
+        values=dict(trials[best].values) if scores else {},
+        trial=best + 1,
+        valid=scores.get(best),
+        asked=len(trials),
+        finished=len(scores),
+        seed=trials[0].cell.name.seed,
+    )

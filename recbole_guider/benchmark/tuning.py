@@ -1,0 +1,63 @@
+"""What the trials of a selection have chosen so far, read from the store alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Callable
+
+from recbole_guider.benchmark.cell import Cell, CellName
+from recbole_guider.benchmark.store import Store
+from recbole_guider.benchmark.trials import Choice, Kind, Trial, choose
+
+
+class Tuning:
+    """The choices of a selection's trials.
+
+    A choice is a pure function of the trials' records, so that every run on a store, and every
+    leaderboard made from it, comes to the same one.
+
+    Args:
+        trials: data set, backbone and method -> trials; empty where nothing is searched.
+        store: where their records are.
+    """
+
+    def __init__(self, trials: Mapping[Kind, tuple[Trial, ...]], store: Store) -> None:
+        self.trials = trials
+        self.store = store
+        self._kinds = {
+            trial.cell.name: kind for kind, several in trials.items() for trial in several
+        }
+        self._settled: dict[Kind, Choice] = {}
+
+    def kind_of(self, name: CellName) -> Kind | None:
+        """Returns what a trial is a trial of; None for a cell that is none."""
+        return self._kinds.get(name)
+
+    def choice(self, kind: Kind, failed: Callable[[Cell], bool]) -> Choice | None:
+        """Returns what the trials of a kind chose; None while one is still to run.
+
+        Args:
+            kind: data set, backbone and method.
+            failed: whether a trial without a record counts as failed, and not as still to run.
+        """
+        if kind not in self._settled:
+            trials = self.trials[kind]
+            records = [self.store.record(trial.cell) for trial in trials]
+            for trial, record in zip(trials, records):
+                if record is None and not failed(trial.cell):
+                    return None
+            self._settled[kind] = choose(trials, records)
+        return self._settled[kind]
+
+    def resolved(self, cell: Cell, failed: Callable[[Cell], bool]) -> Cell | None:
+        """Returns a cell with the values that its trials chose; None where there are none.
+
+        Without a search, and for a trial, that is the cell itself.
+        """
+        kind = cell.name.kind
+        if kind not in self.trials or cell.name in self._kinds:
+            return cell
+        choice = self.choice(kind, failed)
+        if choice is None or choice.valid is None:
+            return None
+        return Cell(cell.name, {**choice.values, **cell.overrides})

@@ -1,0 +1,96 @@
+"""What a search chose on validation, and among how many trials."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Optional, Protocol
+
+from recbole_guider.report.board import Board
+from recbole_guider.report.markdown import HOLE, table
+
+Kind = tuple[str, str, str]  # data set, backbone, method
+
+
+class Choice(Protocol):
+    """What the report reads of a choice; the runner's choices are of this shape."""
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """Property -> chosen value; empty where the property files' own values are best."""
+
+    @property
+    def trial(self) -> int:
+        """The chosen trial, from 1; 0 where none finished."""
+
+    @property
+    def valid(self) -> Optional[float]:  # noqa: UP045 (Python 3.9)
+        """Its value of the validation metric; None where no trial finished."""
+
+    @property
+    def asked(self) -> int:
+        """How many trials there are."""
+
+    @property
+    def finished(self) -> int:
+        """How many of them finished."""
+
+    @property
+    def seed(self) -> int:
+        """The seed that they ran with."""
+
+
+def chosen_table(board: Board, chosen: Mapping[Kind, Choice]) -> list[str]:
+    """Returns a table of the values chosen for each data set, backbone and method, and a caption.
+
+    Args:
+        board: gives the reading order.
+        chosen: data set, backbone and method -> choice; [] is returned where it is empty.
+    """
+    order = [
+        (dataset, backbone, method)
+        for dataset in board.datasets
+        for backbone, method in board.rows()
+        if (dataset, backbone, method) in chosen
+    ]
+    if not order:
+        return []
+    rows = []
+    for kind in order:
+        choice = chosen[kind]
+        rows.append([
+            f"{kind[0]}, {kind[1]} + {kind[2]}",
+            f"{choice.trial} of {choice.asked}",
+            HOLE if choice.valid is None else f"{choice.valid:.4f}",
+            _values(choice.values),
+        ])  # fmt: skip
+    seeds = " and ".join(sorted({str(chosen[kind].seed) for kind in order}))
+    return [
+        table(["", "trial", "validation", "values"], rows),
+        f"Each data set, backbone and method had {_budget(chosen)} with seed {seeds}, the property "
+        "files' own values first; the highest value of the validation metric chose, and the test "
+        "split stayed unread. Other properties are as the property files have them.",
+    ]
+
+
+def _budget(chosen: Mapping[Kind, Choice]) -> str:
+    asked = [choice.asked for choice in chosen.values()]
+    most = max(asked)
+    text = f"{most} trial{'s' if most > 1 else ''}"
+    if min(asked) < most:
+        text += f" (from {min(asked)} where a method has fewer settings to try)"
+    failed = sum(choice.asked - choice.finished for choice in chosen.values())
+    if failed:
+        text += f", of which {failed} failed in all,"
+    return text
+
+
+def _values(values: Mapping[str, Any]) -> str:
+    if not values:
+        return "the property files'"
+    return ", ".join(f"`{key}` {_text(value)}" for key, value in values.items())
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return " ".join(f"{key} {one}" for key, one in value.items())
+    return f"{value:g}" if isinstance(value, float) else str(value)

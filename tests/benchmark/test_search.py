@@ -1,0 +1,170 @@
+"""What a grid's ``search`` may say, and the trials that it comes to."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recbole_guider.benchmark.cell import key_of
+from recbole_guider.benchmark.grid import load_grid
+from recbole_guider.benchmark.search import Range, Search, read_search, spaces_of, trials_of
+from recbole_guider.benchmark.selection import select
+from recbole_guider.errors import InputError
+from recbole_guider.property_layers import names, search_of
+
+BUDGET = "{trials: 4, everywhere: {learning_rate: [0.1, 0.2, 0.3, 0.4, 0.5]}, %s}"
+
+
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [
+        ("5", "expected entries"),
+        ({"trials": 0}, "at least 1"),
+        ({"trials": True}, "whole number"),
+        ({}, "trials"),
+        ({"trials": 2, "trails": 3}, "unknown entry 'trails'"),
+        ({"trials": 2, "draw_seed": -1}, "draw_seed"),
+        ({"trials": 2, "run_seed": 0.5}, "run_seed"),
+        ({"trials": 2, "everywhere": [1]}, "expected properties"),
+        ({"trials": 2, "everywhere": {"learning_rate": 0.1}}, "list of values or a range"),
+        ({"trials": 2, "everywhere": {"learning_rate": []}}, "list of values or a range"),
+        ({"trials": 2, "everywhere": {"learning_rate": {"low": 1}}}, "list of values or a range"),
+        ({"trials": 2, "everywhere": {"a": {"low": 2, "high": 1}}}, "the lower first"),
+        ({"trials": 2, "everywhere": {"a": {"low": 0, "high": 1, "scale": "log"}}}, "above 0"),
+        ({"trials": 2, "everywhere": {"a": {"low": 1, "high": 2, "scale": "lag"}}}, "'log'"),
+        ({"trials": 2, "everywhere": {"a": {"low": "x", "high": 1}}}, "two numbers"),
+        ({"trials": 2, "everywhere": {"seed": [1, 2]}}, "cannot be searched"),
+        ({"trials": 2, "everywhere": {"read_test": [True, False]}}, "cannot be searched"),
+        ({"trials": 2, "everywhere": {"valid_metric": ["NDCG@5"]}}, "cannot be searched"),
+        ({"trials": 2, "backbones": {"FREEDM": {}}}, "Did you mean 'FREEDOM'"),
+        ({"trials": 2, "methods": {"GUIDERS": {}}}, "Did you mean 'GUIDER'"),
+        ({"trials": 2, "methods": ["T-CE"]}, "expected names"),
+    ],
+)
+def test_a_search_that_cannot_be_meant_is_refused(content, part):
+    with pytest.raises(InputError) as caught:
+        read_search(content, "mine.yaml")
+    assert part in str(caught.value)
+    assert "mine.yaml: search" in str(caught.value).replace(
+        "mine.yaml: search is", "mine.yaml: search"
+    )
+
+
+@pytest.mark.parametrize("method", names("method"))
+@pytest.mark.parametrize("backbone", names("model"))
+def test_the_spaces_of_the_property_files_can_be_tried(backbone, method, tmp_path):
+    selection = select(
+        load_grid("table2"),
+        backbones=[backbone],
+        methods=[method],
+        trials=8,
+        command_line={"data_path": str(tmp_path)},
+    )
+    trials = selection.trials["ml-100k", backbone, method]
+    assert 2 <= len(trials) <= 8  # all were resolved, so that every value keeps its rule
+    assert len({key_of(trial.cell.properties, "") for trial in trials}) == len(trials)
+
+
+def test_every_method_of_table2_has_the_same_number_of_trials(tmp_path):
+    selection = select(load_grid("table2"), command_line={"data_path": str(tmp_path)})
+    counts = {len(trials) for trials in selection.trials.values()}
+    assert counts == {selection.grid.search.trials}
+    assert len(selection.trials) == 6 * 7
+
+
+def trials(write, here, search, **chosen):
+    return select(load_grid(write(search=search)), command_line=here, **chosen).trials
+
+
+def test_the_first_trial_is_what_the_property_files_say(write, here):
+    for several in trials(write, here, BUDGET % "").values():
+        assert several[0].values == {}
+        assert all(trial.values for trial in several[1:])
+
+
+def test_trials_leave_the_test_split_unread_and_cells_read_it(write, here):
+    selection = select(load_grid(write(search=BUDGET % "")), command_line=here)
+    tried = [trial.cell for several in selection.trials.values() for trial in several]
+    assert not any(cell.properties["read_test"] for cell in tried)
+    assert all(cell.properties["read_test"] for cell in selection.cells)
+    assert {cell.name.seed for cell in tried} == {2022}
+
+
+def test_methods_meet_the_same_backbones(write, here):
+    """What both search takes the same values in the same order."""
+    found = trials(write, here, BUDGET % "methods: {GUIDER: {kd_weight: [0.5, 0.6, 0.7]}}")
+    rates = [
+        [trial.values.get("learning_rate") for trial in found["tiny", "BM3", method]]
+        for method in ("Base", "GUIDER")
+    ]
+    assert rates[0] == rates[1]
+    assert len(set(rates[0])) == 4  # and few draws meet many values
+
+
+def test_what_is_set_is_not_searched(write, here):
+    grid = load_grid(
+        write(search=BUDGET % "", overrides="{reg_weight: 0.5}", vary="{dropout: [0.1, 0.2]}",
+              backbones="[BM3]")
+    )  # fmt: skip
+    selection = select(grid, command_line={**here, "learning_rate": 0.9})
+    searched = {key for t in selection.trials["tiny", "BM3", "Base"] for key in t.values}
+    assert searched == {"n_layers"}  # of BM3's layers, dropout and reg_weight
+    cell = selection.trials["tiny", "BM3", "Base"][-1].cell
+    assert (cell.properties["learning_rate"], cell.properties["reg_weight"]) == (0.9, 0.5)
+
+
+def test_a_small_space_is_used_up_and_the_reader_told(write, here):
+    grid = load_grid(
+        write(search="{trials: 9, backbones: {BM3: {n_layers: [1, 2]}}}", backbones="[BM3]")
+    )
+    selection = select(grid, methods=["Base"], command_line=here)
+    assert len(selection.trials["tiny", "BM3", "Base"]) == 2
+    assert any("has 2 settings to try, not 9" in note for note in selection.notes)
+
+
+def test_a_user_may_ask_for_trials_of_any_grid(write, here):
+    selection = select(load_grid(write()), trials=3, command_line=here)
+    assert {len(several) for several in selection.trials.values()} == {3}
+    assert selection.grid.name == "mine-selection"
+    assert any("3 trials for each method" in note for note in selection.notes)
+
+
+def test_an_unknown_property_is_named(write, here):
+    with pytest.raises(InputError, match="does not know"):
+        trials(write, here, "{trials: 2, methods: {GUIDER: {drop_rte: [1]}}}")
+    with pytest.raises(InputError, match="dropout"):  # its rule
+        trials(write, here, "{trials: 9, backbones: {BM3: {dropout: [0.5, 7]}}}")
+
+
+def test_a_variant_is_searched_as_its_parent_but_for_what_it_states():
+    assert search_of("method", "GUIDER-paper") != search_of("method", "GUIDER")
+    assert "wbpr_weight" in search_of("method", "WBPR", "BM3")
+    assert "wbpr_weight" not in search_of("method", "WBPR", "FREEDOM")
+    assert "for_model" not in search_of("method", "WBPR", "FREEDOM")
+
+
+def test_a_property_of_both_is_the_methods():
+    search = Search(3, everywhere={"learning_rate": [1.0]}, backbones={"BM3": {"dropout": [0.1]}},
+                    methods={"T-CE": {"learning_rate": [2.0]}})  # fmt: skip
+    assert spaces_of(search, "BM3", "T-CE") == ({"dropout": [0.1]}, {"learning_rate": [2.0]})
+
+
+@given(st.integers(1, 7), st.integers(1, 7), st.integers(0, 5))
+def test_every_pair_of_a_small_space_comes_up_once(a, b, seed):
+    found = list(trials_of(Search(50, seed), {"a": list(range(a))}, {"b": list(range(b))}))
+    assert found[0] == {}
+    pairs = [(one["a"], one["b"]) for one in found[1:]]
+    assert sorted(pairs) == [(i, j) for i in range(a) for j in range(b)]
+
+
+@given(st.integers(1, 6), st.floats(1e-6, 1.0), st.floats(1.5, 1e4), st.integers(0, 9))
+def test_draws_stay_in_their_range_and_are_short(count, low, factor, seed):
+    space = {"a": Range(low, low * factor, "log"), "n": Range(2, 5)}
+    found = list(trials_of(Search(count, seed), space, {}))[1:]
+    assert len(found) == count
+    assert found == list(trials_of(Search(count, seed), space, {}))[1:]
+    for one in found:
+        assert low <= one["a"] <= low * factor
+        assert one["a"] in (low, low * factor) or one["a"] == float(f"{one['a']:.3g}")
+        assert one["n"] in (2, 3, 4, 5)

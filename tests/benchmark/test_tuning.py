@@ -1,0 +1,158 @@
+"""Trials choose on validation, once; what they choose is then run on the grid's seeds."""
+
+from __future__ import annotations
+
+import fake_tuning
+import pytest
+from fake_grid import LIGHT, computed, job_of, selection_of
+
+from recbole_guider.benchmark.cell import Cell, CellName
+from recbole_guider.benchmark.grid import Grid
+from recbole_guider.benchmark.search import Search
+from recbole_guider.benchmark.selection import select
+from recbole_guider.benchmark.trials import Trial, choose
+from recbole_guider.report.tables import render
+
+RATES = [0.001, 0.002, 0.004, 0.008]
+
+
+def searching(data_path, methods=("Base", "T-CE"), seeds=2, **entries):
+    grid = Grid(
+        name="fake", title="Fake", datasets=("tiny",), backbones=("BM3",), methods=tuple(methods),
+        baselines=("Base",), metrics=("Recall@20",), seeds=seeds,
+        search=Search(4, everywhere={"learning_rate": RATES}, backbones={"BM3": {}},
+                      methods={method: {} for method in methods}),
+        **entries,
+    )  # fmt: skip
+    place = {"data_path": str(data_path), "checkpoint_dir": str(data_path / "notes")}
+    return select(grid, command_line=place)
+
+
+def run(job, how=fake_tuning.tuned):
+    return job.run(how, check=None, preload=LIGHT)
+
+
+def rates(job):
+    return {r.cell: r.config["learning_rate"] for r in job.board()["records"]}
+
+
+def test_the_best_trial_is_run_on_every_seed(data_path, tmp_path):
+    job = job_of(searching(data_path), tmp_path / "results")
+    assert run(job) == {}
+    assert rates(job) == {
+        CellName("tiny", "BM3", method, seed): 0.004
+        for method in ("Base", "T-CE")
+        for seed in (2022, 2023)
+    }
+    chosen = job.board()["chosen"]["tiny", "BM3", "T-CE"]
+    assert chosen.values == {"learning_rate": 0.004}
+    assert (chosen.asked, chosen.finished, chosen.seed) == (4, 4, 2022)
+    ran = computed(data_path)
+    assert len(ran) == len(set(ran)) == 2 * (4 + 2)
+
+
+def test_a_second_run_repeats_nothing_and_says_the_same(data_path, tmp_path):
+    first = job_of(searching(data_path), tmp_path / "results")
+    run(first)
+    before = computed(data_path)
+    second = job_of(searching(data_path), tmp_path / "results", workers=1)
+    assert run(second) == {}
+    assert computed(data_path) == before
+    assert first.board()["chosen"] == second.board()["chosen"]
+    pages = []
+    for name, job in (("a", first), ("b", second)):
+        render(folder=tmp_path / name, **job.board())
+        pages.append((tmp_path / name / "fake.md").read_text())
+    assert pages[0] == pages[1]
+    assert "## Chosen on validation" in pages[0]
+    assert "`learning_rate` 0.004" in pages[0]
+
+
+def test_the_plan_lists_trials_and_cells(data_path, tmp_path):
+    job = job_of(searching(data_path), tmp_path / "results")
+    assert "12 cells, 12 to run" in job.plan()
+    assert "1 2 3 4" in job.plan()
+    run(job)
+    again = job_of(searching(data_path), tmp_path / "results").plan()
+    assert "12 cells, 0 to run" in again
+
+
+def test_a_failed_trial_leaves_the_choice_to_the_others(data_path, tmp_path):
+    job = job_of(searching(data_path), tmp_path / "results")
+    failures = run(job, fake_tuning.best_value_fails)
+    assert {(name.method, name.setting[:6]) for name in failures} == {
+        ("Base", "trial="), ("T-CE", "trial="),
+    }  # fmt: skip
+    assert set(rates(job).values()) == {0.002}
+    assert job.board()["chosen"]["tiny", "BM3", "Base"].finished == 3
+    render(folder=tmp_path / "page", **job.board())
+    assert "failed" in (tmp_path / "page" / "fake.md").read_text()
+
+
+def test_without_a_finished_trial_nothing_runs_and_the_hole_says_why(data_path, tmp_path):
+    job = job_of(searching(data_path), tmp_path / "results")
+    failures = run(job, fake_tuning.trials_fail)
+    assert len(failures) == 2 * 4
+    board = job.board()
+    assert board["records"] == []
+    assert set(board["failures"].values()) == {"none of its trials finished"}
+    render(folder=tmp_path / "page", **board)
+    assert "none of its trials finished" in (tmp_path / "page" / "fake.md").read_text()
+
+
+def test_a_trial_that_succeeds_later_may_change_the_choice(data_path, tmp_path):
+    run(job_of(searching(data_path), tmp_path / "results"), fake_tuning.best_value_fails)
+    job = job_of(searching(data_path), tmp_path / "results")
+    assert run(job) == {}
+    assert set(rates(job).values()) == {0.004}
+
+
+def test_one_cell_alone_runs_after_its_trials(data_path, tmp_path):
+    job = job_of(searching(data_path), tmp_path / "results", only="tiny/BM3/T-CE/2023")
+    assert run(job) == {}
+    assert len(computed(data_path)) == 4 + 1
+    assert all("T-CE" in name for name in computed(data_path))
+
+
+def test_one_trial_runs_alone(data_path, tmp_path):
+    job = job_of(searching(data_path), tmp_path / "results", only="tiny/BM3/T-CE/2022/trial=2")
+    assert run(job) == {}
+    assert computed(data_path) == ["tiny/BM3/T-CE/2022/trial=2"]
+    assert job.board()["records"] == []
+
+
+def test_settings_share_what_their_trials_chose(data_path, tmp_path):
+    varied = searching(data_path, vary="n_layers",
+                       settings={"n_layers=1": 1, "n_layers=2": 2})  # fmt: skip
+    job = job_of(varied, tmp_path / "results")
+    assert run(job) == {}
+    assert set(rates(job).values()) == {0.004}
+    assert {r.config["n_layers"] for r in job.board()["records"]} == {1, 2}
+    assert len(computed(data_path)) == 2 * (4 + 2 * 2)
+
+
+def test_input_that_every_trial_refuses_is_the_runs_error(data_path, tmp_path):
+    job = job_of(searching(data_path), tmp_path / "results")
+    with pytest.raises(Exception, match="row 7 holds a NaN"):
+        run(job, fake_tuning.refused)
+
+
+def test_a_grid_without_a_search_has_no_choices(data_path, tmp_path):
+    job = job_of(selection_of(data_path, methods=["Base"]), tmp_path / "results")
+    assert run(job, fake_tuning.tuned) == {}
+    assert job.board()["chosen"] == {}
+
+
+class Finished:
+    def __init__(self, value):
+        self.valid, self.config = {"recall@20": value}, {"valid_metric": "Recall@20"}
+
+
+def test_equal_trials_go_to_the_earlier_one():
+    cell = Cell(CellName("tiny", "BM3", "Base", 7))
+    trials = [Trial(cell, {"learning_rate": rate}) for rate in RATES]
+    chosen = choose(trials, [Finished(0.1), None, Finished(0.3), Finished(0.3)])
+    assert (chosen.trial, chosen.values) == (3, {"learning_rate": 0.004})
+    assert (chosen.valid, chosen.asked, chosen.finished, chosen.seed) == (0.3, 4, 3, 7)
+    nothing = choose(trials, [None] * 4)
+    assert (nothing.trial, nothing.values, nothing.valid) == (0, {}, None)
