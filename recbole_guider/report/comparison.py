@@ -22,6 +22,8 @@ from recbole_guider.report.results import Record, Result, ResultKey, average_ove
 from recbole_guider.report.statistics import PairedComparison, compare_many, holm
 
 BARE = "Base"  # the method that leaves the backbone as it is
+_VALUES = 1 << 23  # compared at once on either side: 64 MB
+_Asked = tuple[tuple[ResultKey, ResultKey], str]  # two results, metric
 
 
 class Against(NamedTuple):
@@ -124,13 +126,8 @@ def compare_records(
         for place, other in (*rivals.items(), *bare.items())
         if not _common([results[at[place]], results[at[other]]])
     }
-    return Comparison(
-        results,
-        best,
-        _families(results, at, rivals, metrics),
-        _families(results, at, bare, metrics),
-        tuple(sorted(apart)),
-    )
+    vs_best, vs_base = _families(results, at, [rivals, bare], metrics)
+    return Comparison(results, best, vs_best, vs_base, tuple(sorted(apart)))
 
 
 def _places(
@@ -191,35 +188,62 @@ def _best_of(present: Sequence[Result]) -> Best:
 def _families(
     results: Mapping[ResultKey, Result],
     at: Mapping[ResultKey, ResultKey],
-    rivals: Mapping[ResultKey, ResultKey],
+    questions: Sequence[Mapping[ResultKey, ResultKey]],
     metrics: Sequence[str],
-) -> dict[tuple[ResultKey, str], Against]:
-    """Compares the results at places with their rivals; one Holm family per data set and metric.
+) -> list[dict[tuple[ResultKey, str], Against]]:
+    """Compares the results at places with their rivals, question by question.
 
-    Two results that meet in several settings are one comparison of the family.
+    Each question has one Holm family per data set and metric. Two results that meet in several
+    settings are one comparison of the family.
     """
-    compared: dict[tuple[ResultKey, str], Against] = {}
-    met = {place: (at[place], at[other]) for place, other in rivals.items()}
-    seeds = {pair: _common([results[key] for key in pair]) for pair in met.values()}
+    met = [
+        {place: (at[place], at[other]) for place, other in rivals.items()} for rivals in questions
+    ]
+    seeds = {pair: _common([results[key] for key in pair]) for one in met for pair in one.values()}
+    compared: list[dict[tuple[ResultKey, str], Against]] = [{} for _ in met]
     for dataset in sorted({ours.dataset for (ours, _), common in seeds.items() if common}):
-        family = [pair for pair in seeds if pair[0].dataset == dataset and seeds[pair]]
-        asked = [(pair, metric) for metric in metrics for pair in family]
-        ours = [results[pair[0]].per_user(metric, seeds[pair]) for pair, metric in asked]
-        theirs = [results[pair[1]].per_user(metric, seeds[pair]) for pair, metric in asked]
-        # All metrics at once: they share the bootstrap's resampled users.
-        paired = dict(zip(asked, compare_many(np.stack(ours), np.stack(theirs))))
-        levels = {one: float(values.mean()) for one, values in zip(asked, theirs)}
-        for metric in metrics:
-            adjusted = holm([paired[pair, metric].p_value for pair in family])
-            p_holm = dict(zip(family, adjusted))
-            for place, pair in met.items():
-                if pair in p_holm:
-                    compared[place, metric] = Against(
-                        pair[1].method,
-                        paired[pair, metric],
-                        float(p_holm[pair]),
-                        seeds[pair],
-                        levels[pair, metric],
-                        (pair[0].setting, pair[1].setting),
-                    )
+        pairs = [pair for pair in seeds if pair[0].dataset == dataset and seeds[pair]]
+        paired, levels = _paired(results, {pair: seeds[pair] for pair in pairs}, metrics)
+        for families, one in zip(compared, met):
+            family = [pair for pair in dict.fromkeys(one.values()) if pair in pairs]
+            for metric in metrics:
+                adjusted = holm([paired[pair, metric].p_value for pair in family])
+                p_holm = dict(zip(family, adjusted))
+                for place, pair in one.items():
+                    if pair in p_holm:
+                        families[place, metric] = Against(
+                            pair[1].method,
+                            paired[pair, metric],
+                            float(p_holm[pair]),
+                            seeds[pair],
+                            levels[pair, metric],
+                            (pair[0].setting, pair[1].setting),
+                        )
     return compared
+
+
+def _paired(
+    results: Mapping[ResultKey, Result],
+    seeds: Mapping[tuple[ResultKey, ResultKey], tuple[int, ...]],
+    metrics: Sequence[str],
+) -> tuple[dict[_Asked, PairedComparison], dict[_Asked, float]]:
+    """Compares pairs of results of one data set; also returns the level of each second result.
+
+    All questions and metrics at once, because they share the bootstrap's resampled users; in parts
+    where they are so many that their values would fill the memory.
+    """
+    asked = [(pair, metric) for metric in metrics for pair in seeds]
+    paired: dict[_Asked, PairedComparison] = {}
+    levels: dict[_Asked, float] = {}
+    while asked:
+        ours, theirs = [], []
+        for pair, metric in asked:
+            first, second = (results[key].per_user(metric, seeds[pair]) for key in pair)
+            ours.append(first)
+            theirs.append(second)
+            if len(ours) * len(first) >= _VALUES:
+                break
+        part, asked = asked[: len(ours)], asked[len(ours) :]
+        paired.update(zip(part, compare_many(np.stack(ours), np.stack(theirs))))
+        levels.update((one, float(values.mean())) for one, values in zip(part, theirs))
+    return paired, levels

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import NamedTuple
 
 import numpy as np
@@ -257,5 +258,9 @@ def holm(p_values: ArrayLike) -> FloatArray:
     if ((raw[known] < 0) | (raw[known] > 1)).any():
         raise ValueError("p values must lie between 0 and 1")
     if known.any():
-        raw[known] = multipletests(raw[known], method="holm")[1]
+        gc.freeze()  # statsmodels collects garbage in every call: spare it what is in use
+        try:
+            raw[known] = multipletests(raw[known], method="holm")[1]
+        finally:
+            gc.unfreeze()
     return raw
