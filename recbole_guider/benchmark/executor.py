@@ -1,44 +1,30 @@
-"""Runs cells, each in a process of its own, some at a time.
+"""Runs the cells of a grid: which comes next, what became of each, and who is told.
 
-Processes are forked from a server that has imported torch and RecBole once, so a cell pays for
-neither; where there is no such server they are spawned. A cell that dies takes nothing with it.
+Who computes them is a crew's affair: ``local_crew`` or ``ray_crew``.
 """
 
 from __future__ import annotations
 
-import contextlib
-import signal
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from multiprocessing.connection import wait
-from multiprocessing.process import BaseProcess
-from typing import Any, Callable
+from collections.abc import Sequence
+from typing import Callable, Union
 
 from recbole_guider.benchmark.cell import Cell, CellName
-from recbole_guider.benchmark.processes import process_context
+from recbole_guider.benchmark.crew import POLL, Crew, Executor, Order
+from recbole_guider.benchmark.local_crew import local
+from recbole_guider.benchmark.places import threads_of
+from recbole_guider.benchmark.processes import sigterm_as_interrupt
 from recbole_guider.benchmark.progress import Progress
 from recbole_guider.benchmark.record import Record
 from recbole_guider.benchmark.store import Failure, Store
-from recbole_guider.benchmark.work import (
-    BUSY,
-    FAILED,
-    REFUSED,
-    Check,
-    Run,
-    build_data,
-    check_input,
-    quick_start,
-    work,
-)
+from recbole_guider.benchmark.work import Check, Run, build_data, quick_start
 from recbole_guider.errors import InputError
 
 _PRELOADED = ("recbole_guider.benchmark.work", "recbole_guider.quick_start")
 
 # Called with a cell that finished or failed; the cells it returns run before those that wait.
-Follow = Callable[[Cell, "Record | Failure"], Sequence[Cell]]
-
-_POLL = 0.5  # seconds between looks at the clock and at cells that another runner holds
+Follow = Callable[[Cell, Union[Record, Failure]], Sequence[Cell]]
 
 
 class AllRefusedError(InputError):
@@ -49,13 +35,14 @@ def run_cells(
     cells: Sequence[Cell],
     store: Store,
     *,
-    workers: int,
+    workers: int | None,
     repeat: Callable[[CellName], str],
     progress: Progress,
     fresh: bool = True,
     run: Run = quick_start,
     check: Check | None = build_data,
     follow: Follow | None = None,
+    executor: Executor = local,
     preload: Sequence[str] = _PRELOADED,
 ) -> dict[CellName, Failure]:
     """Runs cells that have no record yet; their records and failures go into the store.
@@ -63,7 +50,7 @@ def run_cells(
     Args:
         cells: what to run, in this order; the data sets must be there.
         store: an opened store.
-        workers: how many processes at a time.
+        workers: how many cells at a time; None for as many as the executor has room for.
         repeat: returns the command that runs a cell alone again.
         progress: is told what happens.
         fresh: whether no cell of the grid has a record yet, so that input which all cells refuse
@@ -74,6 +61,8 @@ def run_cells(
         follow: is called in this process when a cell finished, here or in another runner, or
             failed; the cells that it returns are put before those that wait. ``progress`` counts
             them beforehand.
+        executor: gives the crew that computes the cells: ``local_crew.local``, or what
+            ``ray_crew.on_ray`` returns.
         preload: modules that all processes share.
 
     Returns:
@@ -82,53 +71,35 @@ def run_cells(
     Raises:
         AllRefusedError: a fresh grid's cells, and those that followed, all stumbled over the same
             input.
-        InputError: a data set was refused.
+        InputError: a data set was refused, or the executor cannot start.
         KeyboardInterrupt: Ctrl-C or SIGTERM; all processes have ended and the store is whole.
     """
     if not cells:
         progress.close()
         return {}
     queue = _Queue(cells, store, progress, follow)
-    threads = max(int(cell.properties["torch_threads"]) for cell in cells)
-    with process_context(threads, preload) as context:
-        crew = _Crew(store, repeat, run, context)
-        try:
+    order = Order(cells, store, run, repeat, workers, threads_of(cells), preload)
+    try:
+        with sigterm_as_interrupt(), executor(order) as crew:
             if check is not None:
                 for cell in {cell.name.dataset: cell for cell in reversed(cells)}.values():
                     crew.check(cell, check)
             while queue.waiting or crew.running:
-                _fill(queue, crew, workers)
+                queue.fill(crew)
                 for cell, outcome in crew.ended():
                     if outcome is None:
                         queue.waiting.append(cell)
                     else:
-                        queue.settle(cell, outcome, crew.clock())
-                progress.tick(queue.waiting, crew.clock())
-        finally:
-            crew.end()
-            progress.close()
-    if fresh and len(crew.refused) == queue.total and len(set(crew.refused)) == 1:
-        raise AllRefusedError(crew.refused[0])
+                        queue.settle(cell, outcome, crew)
+                progress.tick(queue.waiting, crew.running)
+    finally:
+        progress.close()
+    if fresh and len(queue.failures) == queue.total:
+        reasons = {(failure.input_error, failure.reason) for failure in queue.failures.values()}
+        refused, reason = reasons.pop()
+        if refused and not reasons:
+            raise AllRefusedError(reason)
     return queue.failures
-
-
-def _fill(queue: _Queue, crew: _Crew, workers: int) -> None:
-    """Starts cells while workers are free; those that another runner holds go to the end."""
-    held: list[Cell] = []
-    while queue.waiting and len(crew.running) < workers:
-        cell = queue.waiting.popleft()
-        with queue.store.lock(cell.key) as free:
-            # Another runner may have finished it meanwhile.
-            record = queue.store.record(cell) if free else None
-        if record is not None:
-            queue.settle(cell, record, crew.clock())
-        elif free:
-            crew.start(cell)
-        else:
-            held.append(cell)
-    queue.waiting.extend(held)
-    if held and not crew.running:
-        time.sleep(_POLL)
 
 
 class _Queue:
@@ -142,7 +113,26 @@ class _Queue:
         self.total = len(cells)
         self.failures: dict[CellName, Failure] = {}
 
-    def settle(self, cell: Cell, outcome: Record | Failure, running: dict[Cell, float]) -> None:
+    def fill(self, crew: Crew) -> None:
+        """Starts cells while there is room; those that another runner holds go to the end."""
+        held: list[Cell] = []
+        self.progress.workers = places = crew.places
+        while self.waiting and len(crew.running) < places:
+            cell = self.waiting.popleft()
+            with self.store.lock(cell.key) as free:
+                # Another runner may have finished it meanwhile.
+                record = self.store.record(cell) if free else None
+            if record is not None:
+                self.settle(cell, record, crew)
+            elif free:
+                crew.start(cell)
+            else:
+                held.append(cell)
+        self.waiting.extend(held)
+        if self.waiting and not crew.running:
+            time.sleep(POLL)
+
+    def settle(self, cell: Cell, outcome: Record | Failure, crew: Crew) -> None:
         """Takes down how a cell ended, queues what follows it and tells the progress."""
         if self.follow is not None:
             following = list(self.follow(cell, outcome))
@@ -150,85 +140,6 @@ class _Queue:
             self.total += len(following)
         if isinstance(outcome, Failure):
             self.failures[cell.name] = outcome
-            self.progress.failure(outcome, self.waiting, running)
+            self.progress.failure(outcome, self.waiting, crew.running)
         else:
-            self.progress.finished(outcome, self.waiting, running)
-
-
-class _Crew:
-    """The processes at work."""
-
-    def __init__(
-        self, store: Store, repeat: Callable[[CellName], str], run: Run, context: Any
-    ) -> None:
-        self.store, self.repeat, self.run, self.context = store, repeat, run, context
-        self.refused: list[str] = []
-        self.running: dict[Any, tuple[Cell, BaseProcess, float]] = {}
-
-    def clock(self) -> dict[Cell, float]:
-        """Returns when each running cell was started."""
-        return {cell: started for cell, _, started in self.running.values()}
-
-    def check(self, cell: Cell, check: Check) -> None:
-        """Raises the InputError that ``check`` raises in a process of its own, if it does."""
-        answers, question = self.context.Pipe(duplex=False)
-        arguments = (cell, self.store.folder, check, question)
-        process = self.context.Process(target=check_input, args=arguments)
-        process.start()
-        question.close()
-        self.running[process.sentinel] = (cell, process, time.monotonic())
-        process.join()
-        del self.running[process.sentinel]
-        with answers, contextlib.suppress(EOFError):  # died: its cells will say why
-            error = answers.recv()
-            if error is not None:
-                raise error
-
-    def start(self, cell: Cell) -> None:
-        arguments = (cell, self.store.folder, self.repeat(cell.name), self.run)
-        process = self.context.Process(target=work, args=arguments, name=str(cell.name))
-        process.start()
-        self.running[process.sentinel] = (cell, process, time.monotonic())
-
-    def ended(self) -> Iterator[tuple[Cell, Record | Failure | None]]:
-        """Waits a moment and yields the cells whose process ended; None: to be tried later."""
-        for sentinel in wait(list(self.running), timeout=_POLL):
-            cell, process, _ = self.running.pop(sentinel)
-            process.join()
-            yield cell, self._outcome(cell, process.exitcode)
-
-    def _outcome(self, cell: Cell, code: int | None) -> Record | Failure | None:
-        if code == BUSY:
-            return None
-        record = self.store.record(cell)
-        if record is not None:
-            return record
-        failure = self.store.failure(cell.key) if code in (FAILED, REFUSED) else None
-        if failure is None:
-            log = str(self.store.log_file(cell.key))
-            failure = Failure(cell.name, _cause_of_death(code), "", self.repeat(cell.name), log)
-            with contextlib.suppress(InputError):  # a full disk: the reason is still shown
-                self.store.write_failure(cell.key, failure)
-        elif code == REFUSED:
-            self.refused.append(failure.reason)
-        return failure
-
-    def end(self) -> None:
-        """Ends every process that is still at work."""
-        processes = [process for _, process, _ in self.running.values()]
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            process.join(5)
-            if process.is_alive():
-                process.kill()
-                process.join()
-        self.running.clear()
-
-
-def _cause_of_death(code: int | None) -> str:
-    if code is not None and code < 0:
-        name = signal.Signals(-code).name
-        hint = " (out of memory?)" if name == "SIGKILL" else ""
-        return f"its process was ended by {name}{hint}"
-    return f"its process ended with code {code} and left no result"
+            self.progress.finished(outcome, self.waiting, crew.running)

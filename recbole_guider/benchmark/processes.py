@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import multiprocessing
 import os
 import signal
@@ -12,6 +13,8 @@ from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 from typing import Any
 
+from recbole_guider.benchmark.provenance import SOURCE_VARIABLE, source
+
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -19,13 +22,11 @@ _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 def process_context(threads: int, preload: Sequence[str]) -> Iterator[Any]:
     """Gives a context of ``multiprocessing`` whose processes have modules and threads set up.
 
-    While the block runs, SIGTERM interrupts it as Ctrl-C does.
-
     Args:
         threads: cap of the numerical libraries' threads.
         preload: modules that are imported once for all processes, where the system allows it.
     """
-    with _environment(threads), _sigterm_as_interrupt():
+    with _environment(threads):
         yield _context(preload)
 
 
@@ -50,9 +51,10 @@ def _environment(threads: int) -> Iterator[None]:
     """Caps the threads of numerical libraries, which read these when they are imported.
 
     The package's folder goes along, so that a checkout that is not installed is found whatever the
-    working directory.
+    working directory, and so does the state of the code, which all cells of a run name alike.
     """
     own = {name: str(threads) for name in _THREADS}
+    own[SOURCE_VARIABLE] = json.dumps(source())
     paths = [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")]
     own["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
     before = {name: os.environ.get(name) for name in own}
@@ -68,8 +70,8 @@ def _environment(threads: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    """Makes SIGTERM end a run the way Ctrl-C does."""
+def sigterm_as_interrupt() -> Iterator[None]:
+    """Makes SIGTERM end the block the way Ctrl-C does, in the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 from recbole_guider.benchmark.cell import Cell
+from recbole_guider.benchmark.places import VISIBLE
 from recbole_guider.benchmark.store import Failure, Store
 from recbole_guider.errors import InputError
 
@@ -37,7 +38,7 @@ def quick_start(cell: Cell) -> Mapping[str, Any]:
     return run(name.backbone, name.dataset, name.method, command_line=cell.given)
 
 
-def work(cell: Cell, folder: Path, repeat: str, run: Run) -> None:
+def work(cell: Cell, folder: Path, repeat: str, run: Run, gpu: str | None) -> None:
     """Runs a cell in this process and writes its record, unless another runner just did.
 
     Args:
@@ -45,6 +46,7 @@ def work(cell: Cell, folder: Path, repeat: str, run: Run) -> None:
         folder: the store's folder.
         repeat: the command that repeats this cell alone, kept with a failure.
         run: computes the result; what it returns is described at ``quick_start.run``.
+        gpu: the GPUs that CUDA shows this process; None for what its parent sees.
     """
     store = Store(folder)
     log = store.log_file(cell.key)
@@ -56,7 +58,7 @@ def work(cell: Cell, folder: Path, repeat: str, run: Run) -> None:
             return
         try:
             started = time.perf_counter()
-            result = run(cell)
+            result = run(_on_gpu(cell, gpu))
             if Cell(cell.name, cell.overrides).key != cell.key:
                 raise InputError(
                     "a property file or the data changed while the grid ran",
@@ -69,7 +71,8 @@ def work(cell: Cell, folder: Path, repeat: str, run: Run) -> None:
             traceback.print_exc()
             refused = isinstance(error, InputError)
             lines = [] if refused else traceback.format_exc().splitlines()[-_TRACEBACK_LINES:]
-            failure = Failure(cell.name, _reason(error), "\n".join(lines), repeat, str(log))
+            trace = "\n".join(lines)
+            failure = Failure(cell.name, _reason(error), trace, repeat, str(log), refused)
             store.write_failure(cell.key, failure)
             sys.exit(REFUSED if refused else FAILED)
 
@@ -86,11 +89,13 @@ def build_data(cell: Cell) -> None:
     MultimodalDataset(Config(name.backbone, name.dataset, None, method, cell.given)).build()
 
 
-def check_input(cell: Cell, folder: Path, check: Check, answer: Connection) -> None:
+def check_input(
+    cell: Cell, folder: Path, check: Check, answer: Connection, gpu: str | None
+) -> None:
     """Sends the InputError that ``check`` raises for a cell, or None."""
     _settle(Store(folder).log_file(cell.key))
     try:
-        check(cell)
+        check(_on_gpu(cell, gpu))
         answer.send(None)
     except InputError as error:
         answer.send(error)
@@ -102,6 +107,17 @@ def _settle(log: Path) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _redirect_output(log)
+
+
+def _on_gpu(cell: Cell, gpu: str | None) -> Cell:
+    """Shows CUDA the GPUs that were given to this process, before it looks for any."""
+    if gpu is None:
+        return cell
+    os.environ[VISIBLE] = gpu
+    # A user's gpu_id was heard when this GPU was chosen; RecBole would now look for it again.
+    if not gpu or not cell.overrides.get("gpu_id"):
+        return cell
+    return Cell(cell.name, {k: v for k, v in cell.overrides.items() if k != "gpu_id"})
 
 
 def _reason(error: BaseException) -> str:

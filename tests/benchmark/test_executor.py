@@ -16,8 +16,10 @@ import fake_grid
 import numpy as np
 import pytest
 
+from recbole_guider.benchmark.crew import Order
 from recbole_guider.benchmark.estimate import Estimates
-from recbole_guider.benchmark.executor import AllRefusedError, _Crew, run_cells
+from recbole_guider.benchmark.executor import AllRefusedError, run_cells
+from recbole_guider.benchmark.local_crew import LocalCrew
 from recbole_guider.benchmark.progress import Progress
 from recbole_guider.benchmark.store import Store
 from recbole_guider.benchmark.work import BUSY, work
@@ -275,13 +277,13 @@ def test_a_cell_that_another_runner_holds_is_tried_later(data_path, tmp_path):
     store = Store(tmp_path).open()
     with store.lock(cell.key) as held:
         assert held
-        arguments = (cell, store.folder, "again", fake_grid.result_of)
+        arguments = (cell, store.folder, "again", fake_grid.result_of, None)
         process = multiprocessing.get_context("spawn").Process(target=work, args=arguments)
         process.start()
         process.join()
     assert process.exitcode == BUSY
-    crew = _Crew(store, str, fake_grid.result_of, None)
-    assert crew._outcome(cell, BUSY) is None
+    order = Order([cell], store, fake_grid.result_of, str, workers=1, threads=1, preload=())
+    assert LocalCrew(order, None).outcome(cell, BUSY) is None
     assert store.failure(cell.key) is None
     assert fake_grid.computed(data_path) == []
 
