@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from recbole_guider.cli import Parser, guarded, names_in, read_arguments
+from recbole_guider.command_line import Parser, guarded, names_in, read_arguments
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

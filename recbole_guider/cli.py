@@ -7,20 +7,27 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, NoReturn
+from typing import TYPE_CHECKING
 
-from recbole_guider.errors import InputError, nearest_name
+from recbole_guider.command_line import (
+    FAILED,
+    INTERRUPTED,
+    OK,
+    Parser,
+    count,
+    guarded,
+    names_in,
+    read_arguments,
+)
+from recbole_guider.errors import InputError
 
 if TYPE_CHECKING:
     from recbole_guider.benchmark.job import Job
-
-OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 _EXAMPLES = """\
 examples:
@@ -31,14 +38,6 @@ examples:
 
 exit codes: 0 all cells finished, 1 some failed, 2 input that cannot be used, 130 interrupted
 """
-
-
-class Parser(argparse.ArgumentParser):
-    """Argument parser whose complaints are one line, like every other input error."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raises an InputError instead of printing the usage."""
-        raise InputError(message, mend=f"See {self.prog} --help.")
 
 
 def parser() -> Parser:
@@ -55,12 +54,12 @@ def parser() -> Parser:
     made.add_argument("--datasets", action="append", help="data sets instead of the grid's: a,b")
     made.add_argument("--backbones", action="append", help="backbones instead of the grid's: a,b")
     made.add_argument("--methods", action="append", help="methods instead of the grid's: a,b")
-    made.add_argument("--seeds", type=_count, help="how many seeds, instead of the grid's number")
+    made.add_argument("--seeds", type=count, help="how many seeds, instead of the grid's number")
     made.add_argument("--settings", action="append", metavar="VALUES",
                       help="values of the varied property to run, of the grid's: a,b")  # fmt: skip
-    made.add_argument("--trials", type=_count,
+    made.add_argument("--trials", type=count,
                       help="trials of each method's search, for the grid's")  # fmt: skip
-    made.add_argument("--workers", type=_count, help="cells at a time (default: one per core)")
+    made.add_argument("--workers", type=count, help="cells at a time (default: one per core)")
     made.add_argument("--plan", action="store_true", help="say what would run; run nothing")
     made.add_argument(
         "--only", metavar="CELL", help="run this cell: data set/backbone/method/seed[/setting]"
@@ -82,48 +81,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns the exit code; a user's mistake is one line on stderr."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     return guarded(lambda: _main(given))
-
-
-def guarded(action: Callable[[], int]) -> int:
-    """Calls ``action`` and turns an InputError into its line and exit code 2, Ctrl-C into 130."""
-    try:
-        return action()
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return BAD_INPUT
-    except BrokenPipeError:  # the reader of our output, such as head, has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OK
-
-
-def read_arguments(
-    made: argparse.ArgumentParser, given: Sequence[str]
-) -> tuple[argparse.Namespace, dict[str, object]]:
-    """Returns the options, and the ``--key=value`` properties among the rest.
-
-    Raises:
-        InputError: something is neither.
-    """
-    from recbole_guider.property_layers import parse_overrides
-
-    options, rest = made.parse_known_args(list(given))
-    flags = [flag for action in made._actions for flag in action.option_strings]
-    for argument in rest:
-        if argument.startswith("--") and "=" not in argument:
-            hint = nearest_name(argument, flags)
-            raise InputError(
-                f"unknown option '{argument}'",
-                mend=f"{hint if hint.startswith('Did') else f'See {made.prog} --help.'} "
-                "Properties are written --key=value.",
-            )
-    return options, parse_overrides(rest)
-
-
-def names_in(values: Sequence[str] | None) -> list[str]:
-    """Splits ``["a,b", "c d"]`` into ``["a", "b", "c", "d"]``."""
-    return [name for value in values or () for name in re.split(r"[,\s]+", value) if name]
 
 
 def _main(given: list[str]) -> int:
@@ -230,12 +187,6 @@ def _list(data_path: str) -> int:
         ]
         print(f"{title}: {', '.join(shown)}")
     return OK
-
-
-def _count(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a count of at least 1, found '{text}'")
-    return int(text)
 
 
 def _program() -> str:

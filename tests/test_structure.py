@@ -16,6 +16,7 @@ ORDER = [
     {"allocator", "errors", "replacing"},
     {"property_rules", "registry", "kernels"},
     {"property_layers"},
+    {"command_line"},
     {"data"},
     {"evaluator", "guider"},
     {"config"},
