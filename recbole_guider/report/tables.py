@@ -18,6 +18,7 @@ from recbole_guider.report.chosen import Choice, Kind, chosen_table
 from recbole_guider.report.comparison import Against
 from recbole_guider.report.detection import detection_csv, detection_table
 from recbole_guider.report.figures import drawing_of, render_svg
+from recbole_guider.report.latex import render_latex
 from recbole_guider.report.markdown import (
     SIGNIFICANCE,
     gained,
@@ -29,6 +30,9 @@ from recbole_guider.report.markdown import (
 )
 from recbole_guider.report.missing import missing
 from recbole_guider.report.numbers import render_csv
+from recbole_guider.report.published import published_section
+from recbole_guider.report.ranks import ranks_section
+from recbole_guider.report.ranks_figure import ranks_svg
 from recbole_guider.report.results import CellKey, Record, ResultKey
 from recbole_guider.report.settings_tables import gains_by_setting, results_by_setting
 
@@ -45,9 +49,10 @@ def render(
     notes: Sequence[str] = (),
     chosen: Mapping[Kind, Choice] | None = None,
 ) -> list[Path]:
-    """Writes a grid's Markdown page, CSV files and figure into a folder and returns their paths.
+    """Writes a grid's Markdown, LaTeX and CSV files and figures into a folder; returns their paths.
 
-    ``<grid>.md`` and ``<grid>.csv`` always; ``<grid>-detection.csv`` where a record tells how well
+    ``<grid>.md``, ``<grid>.csv`` and ``<grid>.tex`` always; ``<grid>-ranks.svg`` where the methods
+    can be ranked over several blocks; ``<grid>-detection.csv`` where a record tells how well
     its method found known noise; ``<grid>.svg`` where the grid names a kind of figure and a
     finished cell has something to draw.
 
@@ -71,6 +76,8 @@ def render(
             board, notes, drawing.caption if drawing else "", chosen or {}
         ),
         f"{board.name}.csv": render_csv(board),
+        f"{board.name}.tex": render_latex(board, notes),
+        f"{board.name}-ranks.svg": ranks_svg(board),
         f"{board.name}-detection.csv": detection_csv(board),
         f"{board.name}.svg": render_svg(drawing) if drawing else "",
     }
@@ -108,6 +115,12 @@ def render_markdown(
         blocks += ["## Gain over the bare backbone", *gains]
     if board.comparison.vs_best and not board.vary:
         blocks += ["## Gain over the best baseline", *_gains(board)]
+    ranks = ranks_section(board)
+    if ranks:
+        blocks += ["## Average ranks", *ranks]
+    published = published_section(board)
+    if published:
+        blocks += ["## Beside the published figures", *published]
     found = detection_table(board)
     if found:
         blocks += ["## How well the methods find the noise", *found]
