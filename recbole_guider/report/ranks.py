@@ -176,7 +176,7 @@ def _explained(ranks: Ranks) -> str:
     text = (
         f"Methods ranked by test {ranks.metric} in each of {n} blocks, a data set with a backbone: "
         "1 is best, ties share the mean of their ranks. Friedman's test with Iman and Davenport's "
-        f"correction: F({k - 1}, {(k - 1) * (n - 1)}) {f}, {p}. Nemenyi's critical difference at "
+        f"correction: F({k - 1}, {(k - 1) * (n - 1)}) = {f}, {p}. Nemenyi's critical difference at "
         f"{100 * SIGNIFICANCE:g} %: {ranks.critical:.2f}"
     )
     if test.p_value >= SIGNIFICANCE:
