@@ -84,6 +84,15 @@ class Record:
 
     @functools.cached_property
     def _loaded(self) -> dict[str, NDArray[Any]]:
+        return self.load()
+
+    def load(self) -> dict[str, NDArray[Any]]:
+        """Reads ``users`` and the arrays of :attr:`per_user` without keeping them.
+
+        Raises:
+            OSError: their file is gone.
+            DamagedError: it was changed since the record was read.
+        """
         content = self.file.read_bytes()
         if hashlib.sha256(content).hexdigest() != self.arrays:
             raise DamagedError("its arrays do not match their checksum")

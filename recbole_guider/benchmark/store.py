@@ -196,7 +196,7 @@ class Store:
         except (OSError, ValueError, TypeError, KeyError):
             return None
 
-    def keys(self) -> list[str]:
+    def recorded(self) -> list[str]:
         """Returns the keys of all records in the folder, sorted; their content is not checked.
 
         Raises:
