@@ -30,6 +30,7 @@ from recbole_guider.report.markdown import (
 )
 from recbole_guider.report.missing import missing
 from recbole_guider.report.numbers import render_csv
+from recbole_guider.report.page import render_page
 from recbole_guider.report.published import published_section
 from recbole_guider.report.ranks import ranks_section
 from recbole_guider.report.ranks_figure import ranks_svg
@@ -49,10 +50,10 @@ def render(
     notes: Sequence[str] = (),
     chosen: Mapping[Kind, Choice] | None = None,
 ) -> list[Path]:
-    """Writes a grid's Markdown, LaTeX and CSV files and figures into a folder; returns their paths.
+    """Writes a grid's pages, LaTeX and CSV files and figures into a folder; returns their paths.
 
-    ``<grid>.md``, ``<grid>.csv`` and ``<grid>.tex`` always; ``<grid>-ranks.svg`` where the methods
-    can be ranked over several blocks; ``<grid>-detection.csv`` where a record tells how well
+    ``<grid>.md``, ``<grid>.html``, ``<grid>.csv`` and ``<grid>.tex`` always; ``<grid>-ranks.svg``
+    where the methods can be ranked over several blocks; ``<grid>-detection.csv`` where a record tells how well
     its method found known noise; ``<grid>.svg`` where the grid names a kind of figure and a
     finished cell has something to draw.
 
@@ -81,6 +82,7 @@ def render(
         f"{board.name}-detection.csv": detection_csv(board),
         f"{board.name}.svg": render_svg(drawing) if drawing else "",
     }
+    texts[f"{board.name}.html"] = render_page(board, texts)
     written = [_write(Path(folder) / name, text) for name, text in texts.items() if text]
     for name in (name for name, text in texts.items() if not text):
         (Path(folder) / name).unlink(missing_ok=True)  # an earlier run's

@@ -93,7 +93,7 @@ def test_a_grid_that_varies_nothing_renders_as_before(tmp_path, grid, cells, mak
     asked = [*cells, *(cell._replace(dataset="baby") for cell in cells)]
     failures = {(*gone[1], ""): "loss is `nan`\nafter 3"}
     render(grid, asked, records, failures, tmp_path, ["ml-100k\nstands in."])
-    names = ["table2.csv", "table2.md", "table2.tex"]
+    names = ["table2.csv", "table2.html", "table2.md", "table2.tex"]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
     for name in ("table2.md", "table2.csv"):  # written before grids could vary anything
         wanted, found = (folder / name for folder in (GOLDEN, tmp_path))

@@ -53,7 +53,7 @@ def rows(markdown: str) -> dict[str, list[str]]:
 
 def test_the_table_has_the_papers_shape(tmp_path, grid, cells, records) -> None:
     paths = render(grid, cells, records, {}, tmp_path)
-    assert [path.name for path in paths] == ["table2.md", "table2.csv", "table2.tex"]
+    assert [path.name for path in paths] == ["table2.md", "table2.csv", "table2.tex", "table2.html"]
     table = rows(read(paths)[0])
     assert list(table)[2:] == [
         "LightGCN", "LightGCN + WBPR", "LightGCN + T-CE", "LightGCN + GUIDER",
@@ -169,7 +169,7 @@ def test_same_store_same_bytes_in_any_order(tmp_path, grid, cells, records, make
     second = render(grid, cells[::-1], mixed, {}, tmp_path / "two")
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
     assert b"\r" not in first[1].read_bytes()
-    names = ["table2.csv", "table2.md", "table2.tex"]
+    names = ["table2.csv", "table2.html", "table2.md", "table2.tex"]
     assert sorted(path.name for path in (tmp_path / "one").iterdir()) == names
 
 
