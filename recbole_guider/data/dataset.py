@@ -14,6 +14,7 @@ from recbole.data.interaction import Interaction
 from recbole.utils import FeatureSource, FeatureType
 from torch import Tensor
 
+from recbole_guider.data.feature_table import load_table
 from recbole_guider.data.fingerprint import fingerprint
 from recbole_guider.data.interaction_file import bad_row, check_file
 from recbole_guider.data.modality import (
@@ -21,7 +22,6 @@ from recbole_guider.data.modality import (
     align,
     choose_modalities,
     find_modalities,
-    load_table,
 )
 from recbole_guider.data.neighbours import ItemNeighbours, item_neighbours, user_neighbours
 from recbole_guider.data.noise import inject

@@ -1,40 +1,25 @@
-"""Item features: compiled once, memory-mapped, and aligned to the data set's item ids by token."""
+"""Item features, aligned to the data set's item ids by token."""
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from recbole_guider.data.fingerprint import file_hash
-from recbole_guider.data.modality_file import count_rows, read_rows
+from recbole_guider.data.feature_table import FeatureTable
 from recbole_guider.errors import InputError, nearest_name, one_of
-from recbole_guider.replacing import replacing
 
 MISSING_POLICIES = ("zero", "mean", "error")
 UNKNOWN_POLICIES = ("error", "ignore")
 
 _logger = logging.getLogger(__name__)
-
-
-class FeatureTable(NamedTuple):
-    """A modality's rows in file order.
-
-    Attributes:
-        values: float32 [n_rows, width], usually memory-mapped and read-only.
-        tokens: the item of every row.
-    """
-
-    values: np.ndarray[Any, np.dtype[np.float32]]
-    tokens: list[str]
 
 
 class ItemFeatures(NamedTuple):
@@ -75,35 +60,6 @@ def choose_modalities(
                 mend=nearest_name(str(modality), found) if found else "It has no modality at all",
             )
     return {modality: found[modality] for modality in chosen}
-
-
-def load_table(path: Path) -> FeatureTable:
-    """Returns a modality file's rows, compiled on first use.
-
-    The compiled form lies beside the file as ``<file>.<hash>.npy`` and ``<file>.<hash>.tokens``,
-    named by the file's content, so that a changed file is never read through an old one; old ones
-    are removed. Where the folder cannot be written, the rows are held in memory.
-
-    Raises:
-        InputError: the file is not as ``modality_file`` documents.
-    """
-    stem = f"{path.name}.{file_hash(path)[:16]}"
-    values, tokens = path.with_name(f"{stem}.npy"), path.with_name(f"{stem}.tokens")
-    with contextlib.suppress(OSError, EOFError, ValueError):  # absent or damaged: compiled below
-        return _open(values, tokens)
-    try:
-        _compile(path, values, tokens)
-    except OSError as error:
-        _logger.warning(
-            "%s: cannot be written (%s); %s is read into memory in every run",
-            path.parent,
-            error.strerror,
-            path.name,
-        )
-        rows = list(read_rows(path))
-        return FeatureTable(np.stack([row for _, row in rows]), [token for token, _ in rows])
-    _remove_older(path, {values, tokens})
-    return _open(values, tokens)
 
 
 def align(
@@ -162,34 +118,3 @@ def _fill_missing(
     if policy == "mean":
         values[absent] = values[present].double().mean(0).float()
     _logger.warning("%s: %s have no row; they get the %s vector", source, count, policy)
-
-
-def _open(values: Path, tokens: Path) -> FeatureTable:
-    matrix = np.load(values, mmap_mode="r", allow_pickle=False)
-    names = tokens.read_text(encoding="utf-8").split("\n")
-    if matrix.ndim != 2 or matrix.dtype != np.float32 or len(names) != len(matrix):
-        raise ValueError(f"{values} is damaged")
-    return FeatureTable(matrix, names)
-
-
-def _compile(path: Path, values: Path, tokens: Path) -> None:
-    """Writes the side-cars, the matrix row by row; the tokens come first, the matrix last."""
-    names: list[str] = []
-    with replacing(values) as stream:
-        n_rows = count_rows(path)
-        for name, row in read_rows(path):
-            if not names:
-                header = {"descr": "<f4", "fortran_order": False, "shape": (n_rows, len(row))}
-                write_header: Any = np.lib.format.write_array_header_1_0  # numpy leaves it untyped
-                write_header(stream, header)
-            names.append(name)
-            stream.write(row.astype("<f4").tobytes())
-        with replacing(tokens) as token_stream:
-            token_stream.write("\n".join(names).encode("utf-8"))
-
-
-def _remove_older(path: Path, current: set[Path]) -> None:
-    pattern = re.compile(re.escape(path.name) + r"\.[0-9a-f]{16}\.(npy|tokens)")
-    for side_car in path.parent.iterdir():
-        if pattern.fullmatch(side_car.name) and side_car not in current:
-            side_car.unlink(missing_ok=True)

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recbole_guider.data import fingerprint, modality
-from recbole_guider.data.modality import align, choose_modalities, find_modalities, load_table
+from recbole_guider.data.feature_table import load_table
+from recbole_guider.data.modality import align, choose_modalities, find_modalities
 from recbole_guider.data.modality_file import count_rows, read_rows
 from recbole_guider.errors import InputError
 
@@ -51,7 +52,7 @@ def test_rows_are_read_in_file_order_and_compiled_beside_the_file(path):
 
 def test_the_text_is_parsed_once(path, monkeypatch):
     first = load_table(path)
-    monkeypatch.setattr(modality, "read_rows", lambda _: pytest.fail("parsed again"))
+    monkeypatch.setattr(feature_table, "read_rows", lambda _: pytest.fail("parsed again"))
     again = load_table(path)
     assert np.array_equal(first.values, again.values)
     assert first.tokens == again.tokens
@@ -104,7 +105,7 @@ def test_two_processes_at_once(tmp_path):
     rows = "".join(f"i{i}\t{i} {i}.5\n" for i in range(20_000))
     path = write(tmp_path, HEADER + rows)
     code = "import sys; from pathlib import Path; "
-    code += "from recbole_guider.data.modality import load_table as l; "
+    code += "from recbole_guider.data.feature_table import load_table as l; "
     code += "t = l(Path(sys.argv[1])); print(len(t.tokens), t.values.sum(dtype='f8'))"
     runs = [
         subprocess.Popen([sys.executable, "-c", code, path], stdout=subprocess.PIPE, text=True)

@@ -9,6 +9,7 @@ import pytest
 
 from recbole_guider.data import prepare as package
 from recbole_guider.data.prepare import ensure_prepared, installed, ml100k
+from recbole_guider.data.prepare.split import split_per_user
 from recbole_guider.errors import InputError
 
 PARTS = ("train", "valid", "test")
@@ -58,16 +59,16 @@ def test_parts_have_the_sizes_of_the_rule_for_every_user(folder):
 )  # fmt: skip
 def test_split_sizes(n, expected):
     users = ["a", "b"] * n
-    labels = ml100k.split_per_user(users, seed=1)
+    labels = split_per_user(users, seed=1)
     assert tuple(np.bincount(labels[::2], minlength=3)) == expected
     assert tuple(np.bincount(labels[1::2], minlength=3)) == expected
 
 
 def test_split_is_shuffled_and_repeats_by_seed():
     users = ["a"] * 50
-    first = ml100k.split_per_user(users, 1)
-    assert np.array_equal(first, ml100k.split_per_user(users, 1))
-    assert not np.array_equal(first, ml100k.split_per_user(users, 2))
+    first = split_per_user(users, 1)
+    assert np.array_equal(first, split_per_user(users, 1))
+    assert not np.array_equal(first, split_per_user(users, 2))
     assert not np.array_equal(first, np.sort(first))
 
 

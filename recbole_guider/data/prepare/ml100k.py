@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import json
-import os
 import platform
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from recbole_guider.data.fingerprint import file_hash
+from recbole_guider.data.prepare.split import split_per_user
 from recbole_guider.data.prepare.text import sentence_embeddings, tfidf_svd
+from recbole_guider.data.prepare.whole_folder import whole_folder
 from recbole_guider.errors import InputError
 from recbole_guider.property_layers import load_properties, property_file
 
@@ -42,66 +40,17 @@ def prepare(folder: Path) -> None:
     """
     if _complete(folder):
         return
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+    if folder.exists() and any(folder.iterdir() if folder.is_dir() else [folder]):
         raise InputError(
             f"exists but lacks {', '.join(f for f in _FILES if not (folder / f).is_file())}",
             where=folder,
             mend="Move it away, and it is made again on the next run",
         )
     source = _source()
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{NAME}."))
-    except OSError as error:
-        raise InputError(
-            f"cannot be written ({error.strerror})",
-            where=folder.parent,
-            mend="Choose another folder with --data_path=FOLDER",
-        ) from error
-    try:
-        _write(source, temporary)
-        temporary.chmod(0o755)
-        with contextlib.suppress(OSError):  # another process was first
-            os.replace(temporary, folder)
-    except OSError as error:
-        raise InputError(
-            f"cannot be written ({error.strerror})", where=folder, mend="Free space on its disk."
-        ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with whole_folder(folder) as place:
+        _write(source, place)
     if not _complete(folder):
         raise InputError("cannot be written", where=folder, mend="Check the folder's permissions")
-
-
-def split_per_user(users: Sequence[str], seed: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Assigns every interaction to training (0), validation (1) or test (2), about 8:1:1.
-
-    The rule of the MMRec toolbox: a user's n interactions are shuffled; of fewer than ten, one
-    goes to validation and one to test; otherwise h = floor(0.2 n) are held out, floor(h / 2) of
-    them for validation. A user with one or two interactions keeps them in training.
-
-    Args:
-        users: the user of every interaction.
-        seed: seed of the shuffle.
-
-    Returns:
-        int64 [n_interactions].
-    """
-    _, user = np.unique(np.asarray(users), return_inverse=True)
-    shuffled = np.random.RandomState(seed).permutation(len(user))
-    order = shuffled[np.argsort(user[shuffled], kind="stable")]
-    n = np.bincount(user)
-    held = np.where(n < 10, 2, n // 5)  # n // 5 = floor(0.2 n) without rounding of 0.2
-    held[n <= 2] = 0
-    start = np.cumsum(n) - n
-    place = np.arange(len(user)) - start[user[order]]
-    first_held = (n - held)[user[order]]
-    label = (place >= first_held).astype(np.int64) + (
-        place >= first_held + (held // 2)[user[order]]
-    )
-    labels = np.empty(len(user), dtype=np.int64)
-    labels[order] = label
-    return labels
 
 
 def attributes(

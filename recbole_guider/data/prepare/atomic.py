@@ -1,0 +1,137 @@
+"""Writing a data set's folder, whole or not at all: atomic files, features, a manifest."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from recbole_guider.data.feature_table import keep_table
+from recbole_guider.data.fingerprint import file_hash
+from recbole_guider.data.prepare.raw import ItemRows, RawData
+from recbole_guider.data.prepare.whole_folder import whole_folder
+from recbole_guider.errors import InputError
+
+_LABELS = ("train", "valid", "test")
+_ROWS = 256  # feature rows written together
+
+
+def write_dataset(raw: RawData, folder: Path, about: Mapping[str, Any]) -> dict[str, Any]:
+    """Writes ``<name>.inter``, a file for each modality and ``<name>.manifest.json``.
+
+    Interactions keep their order. Feature rows of items without an interaction are left out, since
+    the candidates of a recommendation are the items of the interactions.
+
+    Args:
+        raw: what a source was read into; its texts must have become modalities.
+        folder: ``<data_path>/<name>``; must not hold anything yet.
+        about: entries for the manifest, such as the source's name and the split's rule.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        InputError: the folder cannot be written, holds something already, or the data has no
+            interaction, or a modality has no row for any item.
+    """
+    name = folder.name
+    check(raw)
+    known = pd.Index(np.unique(raw.items))
+    with whole_folder(folder) as place:
+        _write_interactions(raw, place / f"{name}.inter")
+        modalities = {
+            modality: _write_modality(rows, modality, known, place / f"{name}.item{modality}")
+            for modality, rows in raw.modalities.items()
+        }
+        manifest = {
+            "name": name,
+            **about,
+            **_counts(raw, known),
+            "modalities": modalities,
+            "notes": list(raw.notes),
+            "source files": {path.name: file_hash(path) for path in raw.sources},
+            "files": {path.name: file_hash(path) for path in sorted(place.glob(f"{name}.*"))
+                      if path.suffix not in (".npy", ".tokens")},
+            "versions": {"numpy": np.__version__, "pandas": pd.__version__,
+                         "python": platform.python_version()},
+        }  # fmt: skip
+        text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
+        (place / f"{name}.manifest.json").write_text(text, encoding="utf-8")
+    return manifest
+
+
+def check(raw: RawData) -> None:
+    """Refuses data that cannot become a data set.
+
+    Raises:
+        InputError: it has no interaction, none for training, or a modality without any known item.
+    """
+    if len(raw.users) == 0:
+        raise InputError("no interaction is left", mend="Check the source and its filters.")
+    labels = raw.columns.get("x_label")
+    if labels is not None:
+        for place, part in enumerate(_LABELS):
+            if not (labels == place).any():
+                raise InputError(
+                    f"no interaction has x_label {place} ({part})", mend="Check the split."
+                )
+    known = pd.Index(np.unique(raw.items))
+    for modality, rows in raw.modalities.items():
+        if not known.isin(rows.tokens).any():
+            raise InputError(
+                f"none of its {len(rows.tokens):,} rows belongs to an item with interactions",
+                where=rows.source,
+                mend=f"Check how {modality} names its items.",
+            )
+
+
+def _counts(raw: RawData, known: pd.Index) -> dict[str, Any]:
+    users, items = len(np.unique(raw.users)), len(known)
+    counts: dict[str, Any] = {"total": len(raw.users)}
+    labels = raw.columns.get("x_label")
+    if labels is not None:
+        counts.update({part: int((labels == i).sum()) for i, part in enumerate(_LABELS)})
+    return {"users": users, "items": items, "interactions": counts}
+
+
+def _write_interactions(raw: RawData, path: Path) -> None:
+    columns: dict[str, Any] = {"user_id:token": raw.users, "item_id:token": raw.items}
+    for name, values in raw.columns.items():
+        whole = bool((values == np.round(values)).all()) and bool((np.abs(values) < 2**53).all())
+        columns[f"{name}:float"] = values.astype(np.int64) if whole else values
+    table = pd.DataFrame(columns)
+    # Quoting off: RecBole's reader takes a quotation mark for what it is.
+    text = table.to_csv(None, sep="\t", index=False, lineterminator="\n", quoting=3)
+    path.write_bytes(text.encode("utf-8"))
+
+
+def _write_modality(rows: ItemRows, modality: str, known: pd.Index, path: Path) -> dict[str, Any]:
+    """Writes a modality's file and its compiled form; every float32 is read back as it was."""
+    kept = np.flatnonzero(known.get_indexer(pd.Index(rows.tokens)) >= 0)
+    width = rows.values.shape[1]
+    line = " ".join(["%.9g"] * width)  # nine digits tell every float32
+    names = [rows.tokens[k] for k in kept]
+    with path.open("w", encoding="utf-8", newline="\n") as stream:
+        stream.write(f"item_id:token\t{modality}:float_seq\n")
+        for start in range(0, len(kept), _ROWS):
+            chosen = kept[start : start + _ROWS]
+            for k, row in zip(chosen, _float32(rows, chosen).tolist()):
+                stream.write(f"{rows.tokens[k]}\t{line % tuple(row)}\n")
+    blocks = (_float32(rows, kept[i : i + _ROWS]) for i in range(0, len(kept), _ROWS))
+    keep_table(path, names, width, blocks)
+    return {
+        "width": int(width),
+        "rows": len(kept),
+        "items without a row": len(known) - len(kept),
+        "rows without interactions, left out": len(rows.tokens) - len(kept),
+        "extractor": rows.extractor,
+    }
+
+
+def _float32(rows: ItemRows, chosen: Any) -> Any:
+    return np.asarray(rows.values[chosen], dtype=np.float32)

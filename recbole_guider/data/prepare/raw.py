@@ -1,0 +1,54 @@
+"""What every source of data is read into before it is written as atomic files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Tokens = NDArray[np.str_]
+
+
+@dataclass(frozen=True)
+class ItemRows:
+    """One modality: a row of numbers for each item that has it.
+
+    Attributes:
+        tokens: the item of every row, [n_rows]; none twice.
+        values: numbers of any real type, [n_rows, width]; may be memory-mapped.
+        source: the file, for messages and the manifest.
+        extractor: what made the numbers, in words.
+    """
+
+    tokens: Sequence[str]
+    values: NDArray[Any]
+    source: Path
+    extractor: str = "as given"
+
+
+@dataclass(frozen=True)
+class RawData:
+    """Interactions and item modalities as a source holds them.
+
+    Attributes:
+        users: the user of every interaction, [n].
+        items: its item, [n].
+        columns: further numbers of every interaction, [n] each: ``rating``, ``timestamp``, and
+            ``x_label`` (0 training, 1 validation, 2 test) where the source brings the split.
+        modalities: name -> rows.
+        texts: name -> item -> text, to be made a modality by an encoder.
+        sources: the files that were read, for the manifest.
+        notes: what a reader of the manifest should know.
+    """
+
+    users: Tokens
+    items: Tokens
+    columns: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    modalities: Mapping[str, ItemRows] = field(default_factory=dict)
+    texts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    sources: Sequence[Path] = ()
+    notes: Sequence[str] = ()

@@ -1,0 +1,47 @@
+"""A folder that appears whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from recbole_guider.errors import InputError
+
+
+@contextlib.contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """Gives a temporary folder beside ``folder``, which takes its place if the block succeeds.
+
+    Where another process was first, its folder stays.
+
+    Raises:
+        InputError: the place cannot be written, or holds something already.
+    """
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise InputError(
+            "exists already", where=folder, mend="Move it away, or choose another --name."
+        )
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    except OSError as error:
+        raise InputError(
+            f"cannot be written ({error.strerror})",
+            where=folder.parent,
+            mend="Choose another folder with --data_path=FOLDER.",
+        ) from error
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        with contextlib.suppress(OSError):  # another process was first
+            os.replace(temporary, folder)
+    except OSError as error:
+        raise InputError(
+            f"cannot be written ({error.strerror})", where=folder, mend="Free space on its disk."
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
