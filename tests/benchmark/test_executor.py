@@ -13,7 +13,6 @@ import time
 from pathlib import Path
 
 import fake_grid
-import numpy as np
 import pytest
 
 from recbole_guider.benchmark.crew import Order
@@ -211,39 +210,6 @@ def tables(tmp_path, name):
     return {path.name: path.read_bytes() for path in (tmp_path / f"{name}-board").iterdir()}
 
 
-@pytest.mark.parametrize(
-    ("whole_group", "kills"),
-    [
-        pytest.param(True, 2, id="group"),
-        pytest.param(True, 30, id="group-often", marks=pytest.mark.slow),
-        pytest.param(False, 30, id="runner-often", marks=pytest.mark.slow),
-    ],
-)
-def test_kill_at_random_moments_changes_nothing(data_path, tmp_path, whole_group, kills):
-    assert program(data_path, tmp_path, "whole").wait() == 0
-    before = len(fake_grid.computed(data_path))
-    store = tmp_path / "torn-results"
-    finished: set[str] = set()
-    for pause in np.random.default_rng(7).uniform(0.2, 1.2, kills):
-        process = program(data_path, tmp_path, "torn")
-        time.sleep(pause)
-        if whole_group:
-            os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()
-        process.communicate(
-            timeout=30
-        )  # ends once no process of the run is left to hold its stderr
-        kept = {path.stem for path in store.glob("*.json")}
-        assert finished <= kept
-        finished = kept
-    assert program(data_path, tmp_path, "torn").wait() == 0
-    assert tables(tmp_path, "torn") == tables(tmp_path, "whole")
-    again = len(fake_grid.computed(data_path)) - before
-    assert 10 <= again <= 10 + kills * 2  # at most the cells that were running
-    assert not [path for path in store.iterdir() if path.name.endswith((".tmp", ".damaged"))]
-
-
 def test_a_killed_runner_leaves_no_process_behind(data_path, tmp_path):
     process = program(data_path, tmp_path, "left", "endless")
     wait_for(lambda: len(list(data_path.glob("notes/*.started"))) == 2)
@@ -263,13 +229,6 @@ def test_an_interrupt_ends_the_processes(data_path, tmp_path, number):
     store = Store(tmp_path / "left-results")
     assert all(free(store, cell) for cell in fake_grid.selection_of(data_path).cells)
     assert not list(store.folder.glob("*.json"))
-
-
-def test_two_runners_share_the_work(data_path, tmp_path):
-    runners = [program(data_path, tmp_path, "shared") for _ in range(2)]
-    assert [runner.wait() for runner in runners] == [0, 0]
-    names = fake_grid.computed(data_path)
-    assert len(names) == len(set(names)) == 10
 
 
 def test_a_cell_that_another_runner_holds_is_tried_later(data_path, tmp_path):
