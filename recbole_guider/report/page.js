@@ -119,10 +119,11 @@ function show(cell) {
   put(note, "p", row.dataset.about);
   for (const other of behind.get(`${row.dataset.of} ${head.dataset.metric}`) ?? []) {
     const heads = cellsOf(comparisons.tHead.rows[0]);
-    const from = heads.findIndex((one) => one.textContent === "against");
-    put(note, "h3", `against ${other.cells[from].textContent}`);
+    const against = heads.findIndex((one) => one.textContent === "against");
+    const [rival, verdict] = [0, 1].map((i) => other.cells[against + i].textContent);
+    put(note, "h3", `against ${rival}: ${verdict}`);
     const list = put(note, "dl", "");
-    for (let i = from + 1; i < heads.length; i += 1) {
+    for (let i = against + 2; i < heads.length; i += 1) {
       const pair = put(list, "div", "");
       put(pair, "dt", heads[i].textContent);
       put(pair, "dd", other.cells[i].textContent || "—");
@@ -163,7 +164,7 @@ document.addEventListener("pointerover", (event) => {
 });
 document.addEventListener("focusin", (event) => {
   const cell = numberAt(event.target);
-  if (cell) { rove(cell); show(cell); } else hide();
+  if (cell) { rove(cell); show(cell); } else if (!event.target.closest("#note")) hide();
 });
 document.addEventListener("click", (event) => {
   const cell = numberAt(event.target);

@@ -17,7 +17,7 @@ from recbole_guider.report.board import Board
 from recbole_guider.report.markup import Html, element, join
 from recbole_guider.report.page_figures import inline_svg, learning_curves
 from recbole_guider.report.page_table import comparisons_table, facets, results_table
-from recbole_guider.report.page_words import Section, html_of, image, is_table, sections
+from recbole_guider.report.page_words import Section, box, html_of, image, is_table, sections
 
 _SUPERSEDED = "Gain over"  # how the sections begin whose numbers the comparisons' table holds
 _RESULTS = "Test split, mean over users and seeds"
@@ -84,7 +84,7 @@ def _words(blocks: Iterable[str], texts: Mapping[str, str]) -> Iterator[Html]:
         elif texts.get(shown):
             prefix = f"figure{list(texts).index(shown)}-"
             title = block[2:].partition("](")[0]
-            yield element("div", inline_svg(texts[shown], prefix, title), class_="plot box")
+            yield element("figure", box(inline_svg(texts[shown], prefix, title), title))
 
 
 def _section(section: Section, texts: Mapping[str, str]) -> Html:
@@ -128,7 +128,7 @@ def _curves(board: Board) -> Html:
         element(
             "figure",
             element("figcaption", dataset),
-            element("div", svg, class_="plot box", tabindex="0"),
+            box(svg, dataset),
             data_k=f"{board.datasets.index(dataset)}{anything}",
         )
         for dataset, svg, _ in curves

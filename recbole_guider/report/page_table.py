@@ -17,7 +17,8 @@ from recbole_guider.report.markup import Html, element, join
 from recbole_guider.report.page_words import box
 from recbole_guider.report.results import ResultKey
 
-_SIGNS = {1: ("*", "better"), -1: ("†", "worse")}
+_SIGNS = {1: "*", -1: "†"}
+_SAID = {1: "significantly better", -1: "significantly worse", 0: "undecided"}
 _COMPARED = (
     "difference", "relative gain", "95 % interval", "wins / ties / losses", "t", "p",
     "p after Holm", "seeds",
@@ -72,6 +73,7 @@ def comparisons_table(board: Board, caption: str) -> Html:
             element("th", place.method, scope="row"),
             element("td", metric),
             element("td", against.method, f" ({kind})"),
+            element("td", _SAID[against.sign(SIGNIFICANCE)]),
             *(element("td", text) for text in _compared(against)),
             data_k=_key(board, place, metric),
             data_of=f"{number} {board.metrics.index(metric)}",
@@ -85,6 +87,7 @@ def comparisons_table(board: Board, caption: str) -> Html:
     heads = [
         *(_head(name, class_="who" if name == "Method" else "") for name in facets(board)),
         _head("against"),
+        _head("verdict"),
         *(_head(name, class_="num") for name in _COMPARED),
     ]
     return box(_table(caption, heads, rows, "comparisons"), "Comparisons")
@@ -154,8 +157,9 @@ def _value(board: Board, place: ResultKey, metric: str) -> Html:
 
 
 def _mark(against: Against) -> Html:
-    sign, said = _SIGNS.get(against.sign(SIGNIFICANCE), ("", ""))
-    return element("sup", sign, class_=said, title=f"significantly {said}") if sign else Html("")
+    sign = against.sign(SIGNIFICANCE)
+    kind = "better" if sign > 0 else "worse"
+    return element("sup", _SIGNS[sign], class_=kind) if sign else Html("")
 
 
 def _made(board: Board, place: ResultKey, metric: str) -> Iterator[tuple[str, Against]]:

@@ -105,10 +105,9 @@ def _table(lines: Sequence[str], files: Container[str]) -> Html:
         for row in body
     ]
     table = element("table", element("thead", element("tr", *heads)), element("tbody", *rows))
-    return box(table)
+    return box(table, head[0] or "Table")
 
 
-def box(table: Html, label: str = "") -> Html:
-    """Returns a table in a box that scrolls by itself, also with the keyboard."""
-    role = "region" if label else ""
-    return element("div", table, class_="box", tabindex="0", role=role, aria_label=label)
+def box(table: Html, label: str) -> Html:
+    """Returns a table or figure in a box that scrolls by itself, also with the keyboard."""
+    return element("div", table, class_="box", tabindex="0", role="region", aria_label=label)

@@ -53,9 +53,9 @@ def render(
     """Writes a grid's pages, LaTeX and CSV files and figures into a folder; returns their paths.
 
     ``<grid>.md``, ``<grid>.html``, ``<grid>.csv`` and ``<grid>.tex`` always; ``<grid>-ranks.svg``
-    where the methods can be ranked over several blocks; ``<grid>-detection.csv`` where a record tells how well
-    its method found known noise; ``<grid>.svg`` where the grid names a kind of figure and a
-    finished cell has something to draw.
+    where the methods can be ranked over several blocks; ``<grid>-detection.csv`` where a record
+    tells how well its method found known noise; ``<grid>.svg`` where the grid names a kind of
+    figure and a finished cell has something to draw.
 
     Args:
         grid: a grid file's name, title, datasets, backbones, methods, baselines, metrics, vary,
