@@ -58,7 +58,7 @@ def parser() -> Parser:
     made.add_argument("--settings", action="append", metavar="VALUES",
                       help="values of the varied property to run, of the grid's: a,b")  # fmt: skip
     made.add_argument("--trials", type=count,
-                      help="trials of each method's search, for the grid's")  # fmt: skip
+                      help="trials of each method's search; 1 for none")  # fmt: skip
     made.add_argument("--workers", type=count, help="cells at a time (default: one per core)")
     made.add_argument("--plan", action="store_true", help="say what would run; run nothing")
     made.add_argument(

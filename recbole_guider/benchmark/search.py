@@ -101,7 +101,7 @@ def read_search(content: Any, where: object) -> Search | None:
             mend = nearest_name(key, known)
             raise InputError(f"unknown entry '{key}'", where=f"{where}: search", mend=mend)
     return Search(
-        trials=_whole(content.get("trials"), 1, f"{where}: search: trials"),
+        trials=_whole(content.get("trials"), 2, f"{where}: search: trials"),
         draw_seed=_whole(content.get("draw_seed", 0), 0, f"{where}: search: draw_seed"),
         run_seed=None
         if content.get("run_seed") is None

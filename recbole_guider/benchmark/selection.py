@@ -72,7 +72,8 @@ def select(
         methods: methods.
         seeds: how many seeds, instead of the grid's number.
         settings: values of the varied property, or names of settings, to run of the grid's.
-        trials: how many trials, instead of the grid's number; the grid need not name a search.
+        trials: how many trials, instead of the grid's number; the grid need not name a search. 1
+            tries nothing but the property files' values.
         files: YAML files of properties; they win over the grid's overrides.
         command_line: properties that win over everything.
 
@@ -132,7 +133,7 @@ def select(
         *_narrowed(chosen_backbones, grid.backbones),
         *_narrowed(chosen_methods, grid.methods),
         *_narrowed(tuple(of_settings), tuple(grid.settings)),
-        *([] if search == grid.search else [f"{_trials(search)} for each method."]),
+        *([] if search == grid.search else [_trials(search)]),
         *([] if count == grid.seeds else [f"{_seeds(count)} instead of {grid.seeds}."]),
     ]
     notes += narrowed
@@ -199,15 +200,17 @@ def _layered(
 
 
 def _search(search: Search | None, trials: int | None) -> Search | None:
-    """Returns the grid's search with the number of trials that a user asks for."""
-    if trials is None:
-        return search
+    """Returns the grid's search with the number of trials that a user asks for; 1 is no search."""
+    if trials is None or trials == 1:
+        return search if trials is None else None
     return replace(search or Search(trials), trials=trials)
 
 
 def _trials(search: Search | None) -> str:
-    count = search.trials if search else 0
-    return f"{count} trial{'s' if count > 1 else ''}"
+    """Says how many trials there are."""
+    if search is None:
+        return "No search: the property files' values."
+    return f"{search.trials} trials for each method."
 
 
 def _origin(grid: Grid) -> str:

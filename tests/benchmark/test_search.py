@@ -20,7 +20,7 @@ BUDGET = "{trials: 4, everywhere: {learning_rate: [0.1, 0.2, 0.3, 0.4, 0.5]}, %s
     ("content", "part"),
     [
         ("5", "expected entries"),
-        ({"trials": 0}, "at least 1"),
+        ({"trials": 1}, "at least 2"),
         ({"trials": True}, "whole number"),
         ({}, "trials"),
         ({"trials": 2, "trails": 3}, "unknown entry 'trails'"),
@@ -128,6 +128,12 @@ def test_a_user_may_ask_for_trials_of_any_grid(write, here):
     assert {len(several) for several in selection.trials.values()} == {3}
     assert selection.grid.name == "mine-selection"
     assert any("3 trials for each method" in note for note in selection.notes)
+
+
+def test_one_trial_is_no_search(write, here):
+    selection = select(load_grid(write(search=BUDGET % "")), trials=1, command_line=here)
+    assert selection.trials == {}
+    assert any("the property files' values" in note for note in selection.notes)
 
 
 def test_an_unknown_property_is_named(write, here):
