@@ -161,6 +161,7 @@ def _draws(space: Space, count: int, seed: int) -> list[dict[str, Any]]:
         return [{}]
     from scipy.stats import qmc
 
+    count = int(min(count, math.prod(_size(values) for values in space.values())))
     cubes = qmc.LatinHypercube(len(space), seed=seed)
     found: list[dict[str, Any]] = []
     for _ in range(_CUBES):
@@ -171,6 +172,13 @@ def _draws(space: Space, count: int, seed: int) -> list[dict[str, Any]]:
         if len(found) >= count:
             break
     return found[:count]
+
+
+def _size(values: Any) -> float:
+    """Returns how many values there are at most."""
+    if isinstance(values, Range):
+        return values.high - values.low + 1 if values.whole else math.inf
+    return len(values)
 
 
 def _at(values: Any, share: float) -> Any:
