@@ -25,8 +25,9 @@ _AGAINST = [
     "difference", "relative_gain", "low", "high", "t", "p", "p_holm", "wins", "ties", "losses",
     "seeds",
 ]  # fmt: skip
-# Second opinions on the comparison with the best baseline, uncorrected; they give no stars.
-_SECOND = ["vs_best_wilcoxon_p", "vs_best_seed_p"]
+# More on the comparison with the best baseline: the interval of the relative gain, and second
+# opinions, uncorrected, which give no stars.
+_MORE = ["vs_best_gain_low", "vs_best_gain_high", "vs_best_wilcoxon_p", "vs_best_seed_p"]
 _PUBLISHED = ["published", "published_source", "published_note"]
 # Below, a paired t test over seeds' means has next to no power.
 _FEWEST_SEEDS = 3
@@ -40,6 +41,8 @@ def render_csv(board: Board) -> str:
     t and p of the paired t test, p after Holm's correction, users won, tied and lost, and the
     seeds that both sides have finished, over which both are averaged.
 
+    ``vs_best_gain_low`` and ``_high`` are the 95 % bootstrap interval of the relative gain.
+
     Two second opinions on the comparison with ``best_baseline``, without correction:
     ``vs_best_wilcoxon_p`` of Wilcoxon's signed-rank test over users, and ``vs_best_seed_p`` of the
     paired t test over the seeds' means, where both sides have three seeds in common.
@@ -52,7 +55,7 @@ def render_csv(board: Board) -> str:
     if board.vary:
         columns[4:4] = _SETTING
     against = [f"{kind}_{name}" for kind in ("vs_best", "vs_base") for name in _AGAINST]
-    writer.writerow([*columns, *against, *_SECOND, *_PUBLISHED])
+    writer.writerow([*columns, *against, *_MORE, *_PUBLISHED])
     writer.writerows(_rows(board))
     return text.getvalue()
 
@@ -75,7 +78,7 @@ def _rows(board: Board) -> Iterator[list[str]]:
                     best.method if best else "",
                     *_against(compared.vs_best.get((place, metric))),
                     *_against(compared.vs_base.get((place, metric))),
-                    *_second(board, place, metric),
+                    *_more(board, place, metric),
                     *_published(board, place, metric),
                 ]  # fmt: skip
 
@@ -109,19 +112,20 @@ def _against(against: Against | None) -> list[str]:
     return [*texts, " ".join(map(str, against.seeds))]
 
 
-def _second(board: Board, place: ResultKey, metric: str) -> list[str]:
-    """Returns p of the tests that give no stars; empty where there is no comparison."""
+def _more(board: Board, place: ResultKey, metric: str) -> list[str]:
+    """Returns the gain's interval and p of the tests without stars; empty for no comparison."""
     against = board.comparison.vs_best.get((place, metric))
     if against is None:
-        return [""] * len(_SECOND)
+        return [""] * len(_MORE)
     sides = [board.result(place), board.result(place._replace(method=against.method))]
     ours, theirs = (side for side in sides if side)  # both exist: they were compared
     seeds = against.seeds
     users = wilcoxon_paired(ours.per_user(metric, seeds), theirs.per_user(metric, seeds))
-    if len(seeds) < _FEWEST_SEEDS:
-        return [_number(users.p_value), ""]
-    means = [[side.users_of[metric][seed].mean() for seed in seeds] for side in (ours, theirs)]
-    return [_number(users.p_value), _number(compare_paired(*means, resamples=1).p_value)]
+    p_values = [users.p_value, float("nan")]
+    if len(seeds) >= _FEWEST_SEEDS:
+        means = [[side.users_of[metric][seed].mean() for seed in seeds] for side in (ours, theirs)]
+        p_values[1] = compare_paired(*means, resamples=1).p_value
+    return [_number(one) for one in (*against.paired.gain_interval, *p_values)]
 
 
 def _published(board: Board, place: ResultKey, metric: str) -> list[str]:

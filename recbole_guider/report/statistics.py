@@ -38,6 +38,8 @@ class PairedComparison(NamedTuple):
         losses: users for whom ours is lower.
         n: number of users.
         statistic: Student's t; 0 for identical arrays, infinite for a constant difference.
+        gain_interval: bootstrap interval of ``relative_gain``, whose baseline is resampled as well;
+            nan for fewer than two users and where a resample's baseline has the mean 0.
     """
 
     difference: float
@@ -49,6 +51,7 @@ class PairedComparison(NamedTuple):
     losses: int
     n: int
     statistic: float
+    gain_interval: tuple[float, float]
 
 
 class SignedRanks(NamedTuple):
@@ -125,14 +128,15 @@ def compare_many(
         raise ValueError("confidence must lie between 0 and 1, and resamples be 1 or more")
     k, n = first.shape
     if k == 0 or n == 0:
-        nothing = PairedComparison(np.nan, np.nan, np.nan, (np.nan, np.nan), 0, 0, 0, 0, np.nan)
+        nan = (np.nan, np.nan)
+        nothing = PairedComparison(np.nan, np.nan, np.nan, nan, 0, 0, 0, 0, np.nan, nan)
         return [nothing] * k
     changes = _changes(first, second)
     means = changes.mean(axis=1)
     levels = np.abs(second.mean(axis=1))
     gains = np.divide(means, levels, out=np.full(k, np.nan), where=levels > 0)
     t, p = _t_tests(first, second, changes)
-    low, high = _bootstrap(changes, confidence, resamples, seed)
+    low, high, gain_low, gain_high = _bootstrap(changes, second, confidence, resamples, seed)
     wins, losses = (changes > 0).sum(axis=1), (changes < 0).sum(axis=1)
     return [
         PairedComparison(
@@ -145,6 +149,7 @@ def compare_many(
             losses=int(losses[i]),
             n=n,
             statistic=float(t[i]),
+            gain_interval=(float(gain_low[i]), float(gain_high[i])),
         )
         for i in range(k)
     ]
@@ -176,32 +181,42 @@ def _t_tests(
 
 
 def _bootstrap(
-    changes: FloatArray, confidence: float, resamples: int, seed: int
-) -> tuple[FloatArray, FloatArray]:
-    """Returns the percentile interval of the mean change over users, low [k] and high [k].
+    changes: FloatArray, baseline: FloatArray, confidence: float, resamples: int, seed: int
+) -> FloatArray:
+    """Returns percentile intervals over users: low and high of the change, and of the gain, [4, k].
 
-    A resample is how often each user is drawn; its means are one matrix product. The changes are
+    The gain is a ratio: its baseline is resampled with it, without which an interval of a gain of
+    30 % holds the true one in 90 instead of 95 % of all cases.
+
+    A resample is how often each user is drawn; its means are one matrix product. The values are
     counted in whole steps so small (2^-37 of the largest for 20,000 users) that every sum is an
     integer a double holds exactly: no processor, thread count or order of summation changes a bit.
     """
     k, n = changes.shape
     if n < 2:
-        return np.full(k, np.nan), np.full(k, np.nan)
-    largest = np.abs(changes).max(axis=1)
+        return np.full((4, k), np.nan)
+    places: dict[bytes, int] = {}  # many comparisons share a baseline
+    of = [places.setdefault(row.tobytes(), len(places)) for row in baseline]
+    first_use = [of.index(place) for place in range(len(places))]
+    values = np.concatenate([changes, baseline[first_use]])
+    largest = np.abs(values).max(axis=1)
     scale = np.where(largest > 0, largest, 1.0)
     steps = 2.0 ** (52 - n.bit_length())
-    whole = np.rint(changes / scale[:, None] * steps)
+    whole = np.rint(values / scale[:, None] * steps)
     generator = np.random.default_rng(seed)
-    means = np.empty((resamples, k))
+    sums = np.empty((resamples, len(values)))
     rows = max(1, _BLOCK // n)
     for start in range(0, resamples, rows):
         count = min(rows, resamples - start)
         drawn = generator.integers(n, size=(count, n)) + n * np.arange(count)[:, None]
         times = np.bincount(drawn.ravel(), minlength=count * n).reshape(count, n)
-        means[start : start + count] = times.astype(np.float64) @ whole.T
-    tail = (1.0 - confidence) / 2.0
-    low, high = np.quantile(means, [tail, 1.0 - tail], axis=0) / (n * steps) * scale
-    return low, high
+        sums[start : start + count] = times.astype(np.float64) @ whole.T
+    tails = [(1.0 - confidence) / 2.0, (1.0 + confidence) / 2.0]
+    means = sums / (n * steps) * scale
+    levels = np.abs(means[:, k:])[:, of]
+    gains = np.divide(means[:, :k], levels, out=np.full_like(levels, np.nan), where=levels > 0)
+    return np.concatenate([np.quantile(means[:, :k], tails, axis=0),
+                           np.quantile(gains, tails, axis=0)])  # fmt: skip
 
 
 def wilcoxon_paired(ours: ArrayLike, baseline: ArrayLike) -> SignedRanks:

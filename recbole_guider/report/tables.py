@@ -6,6 +6,7 @@ dates, the order of the records, the locale) reaches the files.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -178,21 +179,20 @@ def _gains(board: Board) -> list[str]:
             headers = [dataset, f"best baseline<br>(validation {valid})", *board.metrics]
             blocks.append(table(headers, rows))
     blocks.append(
-        "Difference of the means over the seeds that both have finished, and its 95 % bootstrap "
-        "interval over users, both relative to the baseline's mean, which is taken as fixed; p "
-        "after Holm's correction; users won / tied / lost. The best baseline is chosen on "
-        "validation and need not be the one with the highest test value."
+        "Difference of the means over the seeds that both have finished, relative to the "
+        "baseline's mean, and the 95 % bootstrap interval of this gain over users; p after Holm's "
+        "correction; users won / tied / lost. The best baseline is chosen on validation and need "
+        "not be the one with the highest test value."
     )
     return blocks
 
 
 def _gain(against: Against) -> str:
-    paired, baseline = against.paired, against.level
-    if baseline > 0:
-        low, high = (percent(bound / baseline) for bound in paired.interval)
-        gain = f"{gained(against)} [{low}, {high}]"
-    else:
-        gain = "baseline is 0"
+    paired = against.paired
+    gain = gained(against) if against.level > 0 else "baseline is 0"
+    if not any(map(math.isnan, paired.gain_interval)):
+        low, high = map(percent, paired.gain_interval)
+        gain += f" [{low}, {high}]"
     return f"{gain}<br>{p_value(against)}; {paired.wins} / {paired.ties} / {paired.losses}"
 
 

@@ -145,7 +145,10 @@ def test_gains_are_relative_to_the_compared_seeds(tmp_path, grid, cells, records
     markdown, numbers = read(render(grid, cells, lucky, {}, tmp_path))
     row = next(r for r in numbers if (r["backbone"], r["method"]) == ("BM3", "GUIDER"))
     theirs = next(r for r in records if r.cell[:4] == ("ml-100k", "BM3", "T-CE", 2022))
-    low = float(row["vs_best_low"]) / theirs.per_user["recall@5"].mean()
+    gain = float(row["vs_best_difference"]) / theirs.per_user["recall@5"].mean()
+    assert float(row["vs_best_relative_gain"]) == pytest.approx(gain)
+    low = float(row["vs_best_gain_low"])
+    assert low < gain < float(row["vs_best_gain_high"])
     gains = markdown.split("## Gain")[1]
     line = next(line for line in gains.splitlines() if line.startswith("| BM3 + GUIDER"))
     assert f"[{100 * low:+.1f}, " in line.split("|")[3]
@@ -215,7 +218,7 @@ def test_the_caption_says_how_the_numbers_were_made(tmp_path, grid, cells, recor
         "protocol `mmrec` (only training items are masked",
         "recbole_guider 0.1.0, results version 1",
         "RecBole 1.2.1, torch 2.13.0+cpu, numpy 1.26.4, Python 3.11.7; torch threads per cell: 1",
-        "95 % bootstrap interval over users, both relative to the baseline's mean, which is taken",
+        "relative to the baseline's mean, and the 95 % bootstrap interval of this gain over users",
         "[table2.csv](table2.csv)",
     ):
         assert said in markdown
