@@ -26,7 +26,7 @@ def process_context(threads: int, preload: Sequence[str]) -> Iterator[Any]:
         threads: cap of the numerical libraries' threads.
         preload: modules that are imported once for all processes, where the system allows it.
     """
-    with _environment(threads):
+    with environment(threads):
         yield _context(preload)
 
 
@@ -47,7 +47,7 @@ def _context(preload: Sequence[str]) -> Any:
 
 
 @contextlib.contextmanager
-def _environment(threads: int) -> Iterator[None]:
+def environment(threads: int) -> Iterator[None]:
     """Caps the threads of numerical libraries, which read these when they are imported.
 
     The package's folder goes along, so that a checkout that is not installed is found whatever the

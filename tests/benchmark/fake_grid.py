@@ -1,7 +1,7 @@
 """Stands in for training: quick, deterministic results, with cells that fail on demand.
 
-Also a program: ``python fake_grid.py <data> <results> <leaderboard>`` runs a small grid of such
-cells the way the command line would, in processes of their own.
+Also a program: ``python fake_grid.py <data> <results> <leaderboard> <run>`` runs a small grid of
+such cells the way the command line would, in processes of their own.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import numpy as np
 
 from recbole_guider.benchmark.grid import Grid
 from recbole_guider.benchmark.job import Job
+from recbole_guider.benchmark.local_crew import local
+from recbole_guider.benchmark.ray_crew import on_ray
 from recbole_guider.benchmark.selection import Selection, select
 from recbole_guider.errors import InputError
 
@@ -138,9 +140,10 @@ def computed(data_path) -> list[str]:
     return path.read_text().split() if path.exists() else []
 
 
-def main(data_path, results, leaderboard, run) -> None:
+def main(data_path, results, leaderboard, run, executor="local") -> None:
     job = job_of(selection_of(data_path, seeds=2), results)
-    job.run(globals()[run], check=None, preload=LIGHT)
+    started = on_ray() if executor == "ray" else local
+    job.run(globals()[run], check=None, preload=LIGHT, executor=started)
     from recbole_guider.report.tables import render
 
     render(folder=Path(leaderboard), **job.board())
