@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from recbole.model.abstract_recommender import GeneralRecommender
@@ -50,6 +50,7 @@ class MultimodalRecommender(GeneralRecommender):
         uses_modalities: whether the model reads item features at all.
         has_ranking_term: whether the model is trained to rank positives above negatives; one that
             is not states its per-sample ``positive_term`` instead.
+        reads_imputed: whether what is imputed for an item without a modality changes anything.
         costly_rows: whether ``item_vectors`` is worth computing once per distinct item of a batch.
         modalities: names of the modalities in use.
     """
@@ -57,6 +58,7 @@ class MultimodalRecommender(GeneralRecommender):
     input_type = InputType.PAIRWISE
     uses_modalities = True
     has_ranking_term = True
+    reads_imputed = False
     costly_rows = False
 
     def __init__(self, config: Any, dataset: Any) -> None:
@@ -72,9 +74,10 @@ class MultimodalRecommender(GeneralRecommender):
         self._cached: tuple[Tensor, Tensor] | None = None
         self.modalities: list[str] = []
         if self.uses_modalities:
-            self._attach_features(dataset.item_features(), bool(config["train_features"]))
+            self._attach_features(dataset, bool(config["train_features"]))
 
-    def _attach_features(self, features: dict[str, Tensor], trainable: bool) -> None:
+    def _attach_features(self, dataset: Any, trainable: bool) -> None:
+        features: dict[str, Tensor] = dataset.item_features()
         if not features:
             raise InputError(
                 f"{type(self).__name__} needs at least one item modality and the data set has none",
@@ -91,11 +94,32 @@ class MultimodalRecommender(GeneralRecommender):
                 self.register_parameter(f"feature_{name}", nn.Parameter(matrix.clone()))
             else:
                 self.register_buffer(f"feature_{name}", matrix, persistent=False)
+            present: Tensor = dataset.items_with(name)
+            complete = bool(present[1:].all())  # id 0 is padding
+            self.register_buffer(f"present_{name}", None if complete else present, False)
+            filled = None if complete or not trainable else matrix[1:][~present[1:]][0].clone()
+            self.register_buffer(f"fill_{name}", filled, False)
 
     def feature(self, modality: str) -> Tensor:
-        """Raw features of one modality, float32 [n_items, width]."""
+        """Features of one modality, float32 [n_items, width]; imputed rows are never trained."""
         matrix: Tensor = getattr(self, f"feature_{modality}")
-        return matrix
+        filled: Tensor | None = getattr(self, f"fill_{modality}")
+        if filled is None:
+            return matrix
+        # Weight decay would shrink these rows even without a gradient.
+        return torch.where(cast(Tensor, self.present(modality))[:, None], matrix, filled)
+
+    def present(self, modality: str) -> Tensor | None:
+        """Which items have the modality, bool [n_items]; None where all of them have it.
+
+        The rows of the others in ``feature`` are imputed, and say nothing of the item.
+        """
+        return cast("Tensor | None", getattr(self, f"present_{modality}"))
+
+    def content_or_zero(self, modality: str, content: Tensor) -> Tensor:
+        """The contents of all items, [n_items, d], with zeros where an item has none."""
+        present = self.present(modality)
+        return content if present is None else content * present[:, None]
 
     # What a backbone defines -----------------------------------------------------------------
 

@@ -34,6 +34,9 @@ class BM3(MultimodalRecommender):
     per-sample term that methods drop or reweight. The paper has no ``cl_weight`` and squares the
     norms; the toolbox form is kept because published numbers use it. The toolbox trains the raw
     feature table too (``train_features: true``), which no paper describes.
+
+    An interaction whose item lacks modality m has no term for m: x_m would align the item with what
+    was imputed. Representations do not read contents, so that what is imputed changes nothing.
     """
 
     has_ranking_term = False
@@ -97,9 +100,14 @@ class BM3(MultimodalRecommender):
         item_target = self.target(items[distinct])
         loss = self.reg_weight * embedding_norm(users, items)
         for name in self.modalities:
-            content = self.projections[name](functional.embedding(distinct, self.feature(name)))
+            rows, share, target = distinct, weight, item_target
+            present = self.present(name)
+            if present is not None:
+                having = present[distinct]
+                rows, share, target = rows[having], share[having], target[having]
+            content = self.projections[name](functional.embedding(rows, self.feature(name)))
             online = self.predictor(content)
-            between = alignment(online, item_target)
+            between = alignment(online, target)
             within = alignment(online, self.target(content))
-            loss = loss + (weight * (between + within)).sum()
+            loss = loss + (share * (between + within)).sum()
         return loss

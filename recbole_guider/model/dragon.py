@@ -46,7 +46,9 @@ class DRAGON(MultimodalRecommender):
       uses: weight_i, MLP_v, MLP_t, MLP_user, image_trs, text_trs, trainable feature tables and
       the graphs with dropped edges.
 
-    An item without a modality has MLP_m(0) for its content, which is learned.
+    An item without modality m starts from x_m = 0, and gets what its users bring: MLP_m of anything
+    imputed would be one learned direction that all such items share. It has no neighbours in m.
+    So what is imputed changes nothing.
     """
 
     adjacency: Tensor
@@ -87,7 +89,10 @@ class DRAGON(MultimodalRecommender):
         """h_u before and h_i after the homogeneous graphs, each [n, M * d]."""
         # All modalities stand side by side, so that each layer is one sparse product.
         users = [unit_rows(table) for table in self.preferences.values()]
-        items = [unit_rows(content(self.feature(name))) for name, content in self.contents.items()]
+        items = [
+            self.content_or_zero(name, unit_rows(content(self.feature(name))))
+            for name, content in self.contents.items()
+        ]
         total = layer = torch.cat([torch.cat(users, dim=1), torch.cat(items, dim=1)])
         for _ in range(self.n_layers):
             layer = propagate(self.adjacency, layer)

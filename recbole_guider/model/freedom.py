@@ -33,7 +33,8 @@ class FREEDOM(MultimodalRecommender):
     What differs from the authors' code: raw features are frozen (``train_features: true`` trains
     them, as there; the graph is made of the initial features in both). The code knows no missing
     modality: here an item without one has no neighbours in it, and the weights w_m are divided
-    among those that the item has. The paper's L2 term is left out, as in the code.
+    among those that the item has; and a triple of which an item lacks m has no term for m in
+    Eq. 11. So what is imputed changes nothing. The paper's L2 term is left out, as in the code.
     """
 
     def __init__(self, config: Any, dataset: Any) -> None:
@@ -86,10 +87,9 @@ class FREEDOM(MultimodalRecommender):
         for name, projection in self.projections.items():
             content = projection(functional.embedding(distinct, self.feature(name)))
             positive, negative = content[place].view(2, len(batch.users), -1)
-            loss = (
-                loss
-                + bpr_loss(
-                    (vectors.users * positive).sum(-1), (vectors.users * negative).sum(-1)
-                ).mean()
-            )
+            term = bpr_loss((vectors.users * positive).sum(-1), (vectors.users * negative).sum(-1))
+            present = self.present(name)
+            if present is not None:
+                term = term * (present[batch.positives] & present[batch.negatives])
+            loss = loss + term.mean()
         return self.reg_weight * loss

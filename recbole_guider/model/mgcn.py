@@ -47,14 +47,20 @@ class MGCN(MultimodalRecommender):
 
     With one modality shared = m and own = 0, so that the fuser has nothing to weigh and Q, q and P
     are left out: the model is c + m / 2 (c + m in the paper's form), with the purifier, both views
-    and all losses. An item without a modality has neither neighbours nor a view of its own there:
-    its m is zero, and takes part in the fuser as such.
+    and all losses.
+
+    An item without modality m has neither neighbours nor a view there: its m is zero. The fuser
+    weighs the views that a user or an item has, and M is their number; a zero vector would take
+    attention, and its own part would be the shared one taken away. A user has the view if one of
+    the user's items has it. Without any view h = c. So what is imputed changes nothing.
     """
 
     costly_rows = True
 
     user_item: Tensor
     item_user: Tensor
+    user_views: Tensor | None
+    item_views: Tensor | None
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
@@ -78,11 +84,28 @@ class MGCN(MultimodalRecommender):
             {name: nn.Linear(self.feature(name).shape[1], size) for name in names}
         )
         self.gates = nn.ModuleDict({name: nn.Linear(size, size) for name in names})
+        of_users, of_items = self._views()
+        self.register_buffer("user_views", of_users, persistent=False)
+        self.register_buffer("item_views", of_items, persistent=False)
         if len(names) > 1:
             self.query = nn.Sequential(
                 nn.Linear(size, size), nn.Tanh(), nn.Linear(size, 1, bias=False)
             )
             self.preference = nn.Linear(size, len(names) * size)  # P_m of all modalities
+
+    def _views(self) -> tuple[Tensor | None, Tensor | None]:
+        """Which views users and items have, bool [n, M] each; None where nobody lacks one."""
+        masks = [self.present(name) for name in self.modalities]
+        if all(mask is None for mask in masks):
+            return None, None
+        everything = torch.ones(self.n_items, dtype=torch.bool)
+        items = torch.stack([everything if mask is None else mask for mask in masks], dim=1)
+        users = torch.zeros(self.n_users, len(masks), dtype=torch.bool)
+        train = self.splits.train
+        for place in range(len(masks)):
+            users[train.users[items[train.items, place]], place] = True
+        # Who has none at all has zeros for all of them, and any weights do.
+        return users | ~users.any(1, keepdim=True), items | ~items.any(1, keepdim=True)
 
     def propagate(self) -> tuple[Tensor, Tensor]:
         """[c ; m_1 ; ... ; m_M] of all users and items, float [n, (1 + M) d]."""
@@ -96,33 +119,40 @@ class MGCN(MultimodalRecommender):
         """The items' purified contents in one modality, smoothed over items that are alike."""
         content = self.projections[name](self.feature(name))
         purified = self.ids.items.weight * torch.sigmoid(self.gates[name](content))
+        purified = self.content_or_zero(name, purified)
         graph = self.item_graphs[name]
         assert isinstance(graph, ItemGraph)
         return graph.propagate(purified, self.n_mm_layers)
 
     def user_vectors(self, users: Tensor, index: Tensor) -> Tensor:
         """h_u."""
-        return self._fuse(functional.embedding(index, users))
+        return self._fuse(functional.embedding(index, users), self.user_views, index)
 
     def item_vectors(self, items: Tensor, index: Tensor) -> Tensor:
         """h_i."""
-        return self._fuse(functional.embedding(index, items))
+        return self._fuse(functional.embedding(index, items), self.item_views, index)
 
-    def _fuse(self, rows: Tensor) -> Tensor:
+    def _fuse(self, rows: Tensor, views_of: Tensor | None, index: Tensor) -> Tensor:
         """h = c + side, float [b, d], from rows of [c ; m_1 ; ... ; m_M]."""
         n_modalities = len(self.modalities)
         parts = rows.view(len(rows), 1 + n_modalities, self.embedding_size)
         content, views = parts[:, 0], parts[:, 1:]
-        divisor = n_modalities + 1 if self.fusion == "mean" else 1
+        mean = self.fusion == "mean"
         if n_modalities == 1:
-            return content + views[:, 0] / divisor
-        weights = torch.softmax(self.query(views), dim=1)
-        shared = (weights * views).sum(1)
+            return content + views[:, 0] / (2 if mean else 1)
+        scores = self.query(views)
+        number: Tensor | int = n_modalities
+        if views_of is not None:
+            there = functional.embedding(index, views_of)[:, :, None]
+            scores = scores.masked_fill(~there, -torch.inf)
+            number = there.sum(1)
+        shared = (torch.softmax(scores, dim=1) * views).sum(1)
         preference = torch.sigmoid(self.preference(content)).view_as(views)
-        own = ((views - shared[:, None]) * preference).sum(1)
-        if self.fusion == "shared_plus_mean":
-            own = own / n_modalities
-        return content + (shared + own) / divisor
+        own = (views - shared[:, None]) * preference
+        own = (own if views_of is None else own * there).sum(1)
+        if mean:
+            return content + (shared + own) / (number + 1)
+        return content + (shared + own / number)
 
     def auxiliary_loss(
         self, batch: Batch, users: Tensor, items: Tensor, vectors: BatchVectors

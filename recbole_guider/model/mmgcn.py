@@ -49,7 +49,10 @@ class MMGCN(MultimodalRecommender):
     * The toolbox always has three layers, and evaluates what the last training batch propagated;
       here there are ``n_layers``, and evaluation uses the current parameters.
 
-    An item without a modality has zeros for its features, or the map's bias, which is learned.
+    An item without modality m starts from x = 0, and the users' first mean is over their items that
+    have m: zeros would shorten it, and the map of anything imputed would be one learned direction
+    that all such items share. From the second layer on its x is what its users and its id bring.
+    So what is imputed changes nothing.
     """
 
     costly_rows = True
@@ -71,6 +74,7 @@ class MMGCN(MultimodalRecommender):
                 self.projections[name] = nn.Linear(width, config["projected_width"])
                 width = config["projected_width"]
             self._add_table(f"preference_{name}", self.n_users, width)
+            self.register_buffer(f"stretch_{name}", self._stretch(name), persistent=False)
             self.networks[name] = nn.ModuleList(
                 Convolution(size if layer else width, size, concatenates, first=layer == 0)
                 for layer in range(n_layers)
@@ -83,6 +87,14 @@ class MMGCN(MultimodalRecommender):
             self.register_parameter(name, nn.Parameter(table))
         else:
             self.register_buffer(name, table)
+
+    def _stretch(self, modality: str) -> Tensor | None:
+        """Makes a mean over all items one over those that have the modality, [n_users, 1]."""
+        present = self.present(modality)
+        if present is None:
+            return None
+        share = self.means.for_users(present[:, None].float())
+        return torch.where(share > 0, share.reciprocal(), 0.0)
 
     def preference(self, modality: str) -> Tensor:
         """p_m, float [n_users, width]."""
@@ -106,13 +118,16 @@ class MMGCN(MultimodalRecommender):
         user_ids, item_ids = self.ids.split([self.n_users, self.n_items])
         user_parts, item_parts = [], []
         for name in self.modalities:
-            users, items = unit_rows(self.preference(name)), unit_rows(self.content(name))
+            users = unit_rows(self.preference(name))
+            items = self.content_or_zero(name, unit_rows(self.content(name)))
+            stretch: Tensor | None = getattr(self, f"stretch_{name}")
             *earlier, last = self.layers(name)
             for layer in earlier:
-                h_u, h_i = layer.aggregate(self.means, users, items)
+                h_u, h_i = layer.aggregate(self.means, users, items, stretch)
                 users = layer.combine(h_u, users, user_ids)
                 items = layer.combine(h_i, items, item_ids)
-            h_u, h_i = last.aggregate(self.means, users, items)
+                stretch = None
+            h_u, h_i = last.aggregate(self.means, users, items, stretch)
             user_parts += [h_u, users]
             item_parts += [h_i, items]
         return torch.cat(user_parts, dim=1), torch.cat(item_parts, dim=1)
@@ -174,15 +189,19 @@ class Convolution(nn.Module):
             nn.init.xavier_normal_(layer.weight)
 
     def aggregate(
-        self, means: NeighbourMeans, users: Tensor, items: Tensor
+        self, means: NeighbourMeans, users: Tensor, items: Tensor, stretch: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """h of all users [n_users, width] and of all items [n_items, width], from their x."""
+        """h of all users [n_users, width] and of all items [n_items, width], from their x.
+
+        ``stretch`` [n_users, 1] multiplies the users' means.
+        """
         # A (x W) = (A x) W: either way W maps the rows of one side only. That should be the
         # smaller side: on Amazon's Baby this halves the largest products of the first layer.
         if len(items) < len(users):
             h_u, h_i = means.for_users(self.message(items)), self.message(means.for_items(users))
         else:
             h_u, h_i = self.message(means.for_users(items)), means.for_items(self.message(users))
+        h_u = h_u if stretch is None else h_u * stretch
         return functional.leaky_relu(h_u), functional.leaky_relu(h_i)
 
     def combine(self, h: Tensor, x: Tensor, ids: Tensor) -> Tensor:

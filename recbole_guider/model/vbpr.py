@@ -23,8 +23,12 @@ class VBPR(MultimodalRecommender):
     f_i concatenates all modalities in their configured order, text first in the papers. The
     original model is image-only and has bias terms and one regulariser per group; this is the form
     behind the numbers that GUIDER and DA-MRS report.
+
+    An item without a modality has the imputed row for f_i there, since one map reads all modalities
+    together: zeros take nothing from that modality, the mean makes the item an average one.
     """
 
+    reads_imputed = True
     costly_rows = True
 
     def __init__(self, config: Any, dataset: Any) -> None:

@@ -38,10 +38,10 @@ def batch(splits: Splits) -> Batch:
 def build(splits: Splits):
     """Returns a function that builds a backbone in float64 over the given modality widths.
 
-    ``missing`` names items without a modality: {"text": [3, 4]}.
+    ``missing`` names items without a modality: {"text": [3, 4]}; ``fill`` stands in their rows.
     """
 
-    def make(cls, widths, missing=None, **properties):
+    def make(cls, widths, missing=None, fill=0.0, **properties):
         generator = torch.Generator().manual_seed(7)
         features = {
             name: torch.randn(N_ITEMS, width, generator=generator, dtype=torch.float64)
@@ -51,7 +51,8 @@ def build(splits: Splits):
         for name, matrix in features.items():
             present[name] = torch.arange(N_ITEMS) > 0
             present[name][(missing or {}).get(name, [])] = False
-            matrix[~present[name]] = 0
+            matrix[~present[name]] = fill
+            matrix[0] = 0
         dataset = SimpleNamespace(
             splits=splits,
             item_features=lambda: features,

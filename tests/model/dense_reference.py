@@ -56,6 +56,13 @@ def dense_item_graph(model, shares, missing, k):
     return graph
 
 
+def has_content(model, name, missing):
+    """1 where an item has the modality, [n_items, 1]; padding has none where an item lacks it."""
+    lacking = missing.get(name, [])
+    column = [float(item not in (0, *lacking)) if lacking else 1.0 for item in range(model.n_items)]
+    return torch.tensor(column, dtype=torch.double)[:, None]
+
+
 def assert_same_loss_and_gradients(model, loss, reference):
     parameters = dict(model.named_parameters())
     ours = torch.autograd.grad(loss, list(parameters.values()), retain_graph=True)

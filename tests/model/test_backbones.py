@@ -11,6 +11,7 @@ from dense_reference import (
     assert_same_loss_and_gradients,
     bpr,
     cosine,
+    has_content,
     layer_mean,
 )
 
@@ -62,8 +63,10 @@ def test_vbpr(build, batch, widths):
 
 
 @pytest.mark.parametrize("widths", [ONE, TWO, THREE])
-def test_bm3(build, splits, batch, widths):
-    model = build(BM3, widths, n_layers=2, reg_weight=0.3, cl_weight=2.0, dropout=0.0)
+@pytest.mark.parametrize("missing", [{}, {"text": [3, 4], "image": [4]}])
+def test_bm3(build, splits, batch, widths, missing):
+    settings = {"n_layers": 2, "reg_weight": 0.3, "cl_weight": 2.0, "dropout": 0.0}
+    model = build(BM3, widths, missing, fill=2.0, **settings)
     item_ids = model.ids.items.weight
     users, items = layer_mean(splits, model.ids.users.weight, item_ids, 2)
     items = items + item_ids
@@ -79,8 +82,9 @@ def test_bm3(build, splits, batch, widths):
     for name in widths:
         layer = model.projections[name]
         x = model.feature(name)[batch.positives] @ layer.weight.T + layer.bias
-        reference = reference + 2.0 * (1 - cosine(predict(x), i.detach())).mean()
-        reference = reference + 2.0 * (1 - cosine(predict(x), x.detach())).mean()
+        there = has_content(model, name, missing)[batch.positives, 0]
+        reference = reference + 2.0 * (there * (1 - cosine(predict(x), i.detach()))).mean()
+        reference = reference + 2.0 * (there * (1 - cosine(predict(x), x.detach()))).mean()
     norms = torch.sqrt((users**2).sum()) + torch.sqrt((items**2).sum())
     reference = reference + 0.3 * norms / splits.n_items
     assert_same_loss_and_gradients(model, model.native_loss(batch), reference)

@@ -14,6 +14,7 @@ from dense_reference import (
     bpr,
     dense_adjacency,
     dense_item_graph,
+    has_content,
 )
 
 from recbole_guider.config import Config
@@ -55,7 +56,9 @@ def dense_user_graph(neighbours, aggregation):
     return graph
 
 
-def reference(model, splits, batch, user_graph, item_graph, n_layers=2, n_mm_layers=2):
+def reference(
+    model, splits, batch, user_graph, item_graph, n_layers=2, n_mm_layers=2, missing=None
+):
     """Scoring vectors and loss, one modality after the other."""
     a = dense_adjacency(splits)
     users, items, norm = [], [], (model.weight_u**2).mean()
@@ -66,6 +69,8 @@ def reference(model, splits, batch, user_graph, item_graph, n_layers=2, n_mm_lay
         hidden = torch.where(hidden > 0, hidden, 0.01 * hidden)
         x = torch.cat([preference, hidden @ second.weight.T + second.bias])
         x = x / (x**2).sum(1, keepdim=True).sqrt()
+        there = has_content(model, name, missing or {})
+        x = x * torch.cat([torch.ones_like(preference[:, :1]), there])
         r = sum(torch.linalg.matrix_power(a, power) @ x for power in range(n_layers + 1))
         users.append(model.weight_u[:, [place]] * r[: splits.n_users])
         items.append(r[splits.n_users :])
@@ -90,7 +95,8 @@ def test_equals_the_dense_form(build, splits, batch, widths, missing):
     model = build(DRAGON, widths, missing, **PROPERTIES)
     item_graph = dense_item_graph(model, SHARES[len(widths)], missing, 4)
     user_graph = dense_user_graph(neighbours_of(splits, 5), "softmax")
-    assert_equals(model, batch, reference(model, splits, batch, user_graph, item_graph))
+    expected = reference(model, splits, batch, user_graph, item_graph, missing=missing)
+    assert_equals(model, batch, expected)
 
 
 @pytest.mark.parametrize(

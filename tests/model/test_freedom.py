@@ -14,6 +14,7 @@ from dense_reference import (
     bpr,
     dense_adjacency,
     dense_item_graph,
+    has_content,
     layer_mean,
 )
 
@@ -33,7 +34,11 @@ def reference(model, splits, batch, adjacency_mean, widths, weights, missing):
     for name in widths:
         layer = model.projections[name]
         content = model.feature(name) @ layer.weight.T + layer.bias
-        loss = loss + PROPERTIES["reg_weight"] * bpr(users, content, batch)
+        there = has_content(model, name, missing)[:, 0]
+        margin = users[batch.users] * (content[batch.positives] - content[batch.negatives])
+        term = -torch.log(torch.sigmoid(margin.sum(1)))
+        term = term * there[batch.positives] * there[batch.negatives]
+        loss = loss + PROPERTIES["reg_weight"] * term.mean()
     return users, items, loss
 
 

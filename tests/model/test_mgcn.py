@@ -14,6 +14,7 @@ from dense_reference import (
     bpr,
     cosine,
     dense_adjacency,
+    has_content,
     layer_mean,
 )
 
@@ -69,22 +70,35 @@ def dense_parts(model, splits, widths, missing, settings):
     return content, views
 
 
-def dense_side(model, content, views, fusion):
-    n_modalities, d = len(views), content.shape[1]
-    if n_modalities == 1:
+def dense_views(model, splits, widths, missing):
+    """Per modality 1 where a user or an item has a view, [n, 1]; all where it has none at all."""
+    found = []
+    for name in widths:
+        items = has_content(model, name, missing)
+        users = torch.zeros(splits.n_users, 1, dtype=torch.float64)
+        for user, item in zip(splits.train.users.tolist(), splits.train.items.tolist()):
+            users[user] = max(users[user], items[item])
+        found.append(torch.cat([users, items]))
+    nowhere = sum(found) == 0
+    return [torch.where(nowhere, 1.0, one) for one in found]
+
+
+def dense_side(model, content, views, fusion, there):
+    d = content.shape[1]
+    if len(views) == 1:
         return views[0] / 2 if fusion == "mean" else views[0]
     hidden, last = model.query[0], model.query[2]
     scores = [torch.tanh(m @ hidden.weight.T + hidden.bias) @ last.weight.T for m in views]
-    total = sum(torch.exp(score) for score in scores)
-    shared = sum(torch.exp(score) / total * m for score, m in zip(scores, views))
+    total = sum(torch.exp(score) * one for score, one in zip(scores, there))
+    shared = sum(torch.exp(score) * one / total * m for score, one, m in zip(scores, there, views))
     own = 0
     for place, m in enumerate(views):
         weight = model.preference.weight[place * d : (place + 1) * d]
         bias = model.preference.bias[place * d : (place + 1) * d]
-        own = own + (m - shared) / (1 + torch.exp(-(content @ weight.T + bias)))
+        own = own + there[place] * (m - shared) / (1 + torch.exp(-(content @ weight.T + bias)))
     if fusion == "mean":
-        return (shared + own) / (n_modalities + 1)
-    return shared + own / n_modalities
+        return (shared + own) / (sum(there) + 1)
+    return shared + own / sum(there)
 
 
 def nce(side, content, temperature):
@@ -106,7 +120,8 @@ def check(build, splits, batch, widths, missing=None, **changes):
     missing = missing or {}
     model = build(MGCN, widths, missing=missing, **settings)
     content, views = dense_parts(model, splits, widths, missing, settings)
-    side = dense_side(model, content, views, settings["fusion"])
+    there = dense_views(model, splits, widths, missing)
+    side = dense_side(model, content, views, settings["fusion"], there)
     final = content + side
     n = splits.n_users
     ours = model.propagate()
@@ -136,8 +151,9 @@ def test_against_the_equations(build, splits, batch, widths, fusion):
 
 
 @pytest.mark.parametrize("widths", [ONE, TWO, THREE])
-def test_items_that_lack_a_modality(build, splits, batch, widths):
-    check(build, splits, batch, widths, missing={"text": [3, 4], "image": [4, 7]})
+@pytest.mark.parametrize("fusion", ["mean", "shared_plus_mean"])
+def test_items_that_lack_a_modality(build, splits, batch, widths, fusion):
+    check(build, splits, batch, widths, {"text": [3, 4], "image": [4, 7]}, fusion=fusion)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from dense_reference import ONE, THREE, TWO, assert_same_loss_and_gradients, bpr
+from dense_reference import ONE, THREE, TWO, assert_same_loss_and_gradients, bpr, has_content
 
 from recbole_guider.data.splits import Interactions
 from recbole_guider.model.mmgcn import MMGCN, Convolution, NeighbourMeans
@@ -35,7 +35,7 @@ def neighbour_mean(train, n_users, n_items):
     return a
 
 
-def dense_representations(model, splits, combine):
+def dense_representations(model, splits, combine, missing):
     a = neighbour_mean(splits.train, splits.n_users, splits.n_items)
     outputs = []
     for name in model.modalities:
@@ -45,8 +45,15 @@ def dense_representations(model, splits, combine):
         rows = torch.cat([model.preference(name), content])
         norm = rows.pow(2).sum(1).sqrt()
         x = torch.stack([r / n if n > 0 else torch.zeros_like(r) for r, n in zip(rows, norm)])
-        for layer in model.networks[name]:
-            h = leaky(a @ (x @ layer.message.weight.T))
+        there = torch.ones(len(x), 1, dtype=torch.float64)
+        there[splits.n_users :] = has_content(model, name, missing)
+        x = x * there
+        # The first mean is over the neighbours that have something to say.
+        reached = a * there.T
+        share = reached.sum(1, keepdim=True)
+        first = torch.where(share > 0, reached / share.clamp(min=1e-9), reached)
+        for place, layer in enumerate(model.networks[name]):
+            h = leaky((a if place else first) @ (x @ layer.message.weight.T))
             own = leaky(x @ layer.own.weight.T + layer.own.bias) + model.ids
             if combine == "concat":
                 mapped = torch.cat([h, own], dim=1) @ layer.joint.weight.T + layer.joint.bias
@@ -67,8 +74,8 @@ def dense_penalty(model, splits, batch):
     return penalty + sum((model.preference(name) ** 2).mean() for name in model.modalities)
 
 
-def assert_as_dense(model, splits, batch, combine):
-    users, items = dense_representations(model, splits, combine)
+def assert_as_dense(model, splits, batch, combine, missing=None):
+    users, items = dense_representations(model, splits, combine, missing or {})
     with torch.no_grad():
         ours = model.eval().representations()
     torch.testing.assert_close(ours[0], users.detach(), atol=1e-6, rtol=1e-5)
@@ -107,16 +114,25 @@ def test_aggregation_does_not_depend_on_which_side_is_larger(splits, swapped):
         torch.testing.assert_close(mine, theirs, atol=1e-6, rtol=1e-5)
 
 
-def test_items_without_a_modality(build, splits, batch):
-    missing = {"text": [3, 4, 13], "image": [4, 5]}
-    model = build(MMGCN, TWO, missing=missing, **DEFAULTS)
-    assert_as_dense(model, splits, batch, "concat")
+@pytest.mark.parametrize("n_layers", [1, 2])
+def test_items_without_a_modality(build, splits, batch, n_layers):
+    missing = {"text": [3, 4, 13], "image": [4, 5]}  # images are mapped
+    model = build(MMGCN, THREE, missing=missing, fill=2.0, **{**DEFAULTS, "n_layers": n_layers})
+    assert_as_dense(model, splits, batch, "concat", missing)
+
+
+def test_a_user_none_of_whose_items_has_the_modality_hears_nothing(build, splits):
+    train = splits.train
+    of_one = train.items[train.users == 1].unique().tolist()
+    model = build(MMGCN, TWO, missing={"text": of_one}, **DEFAULTS)
+    assert model.stretch_text[1] == 0
+    assert model.stretch_text[[int(user) for user in train.users.unique()]].isfinite().all()
 
 
 def test_trained_features_of_items_without_a_modality(build, splits, batch):
     model = build(MMGCN, ONE, missing={"text": [3]}, train_features=True, **DEFAULTS)
     model.native_loss(batch).backward()
-    gradient = model.feature("text").grad
+    gradient = model.feature_text.grad
     assert gradient.abs().max() < 10, "a norm of zero must not be divided by"
     assert gradient[4].abs().sum() > 0
 
