@@ -22,8 +22,9 @@ from recbole_guider.report.page_words import Section, box, html_of, image, is_ta
 _SUPERSEDED = "Gain over"  # how the sections begin whose numbers the comparisons' table holds
 _RESULTS = "Test split, mean over users and seeds"
 _COMPARISONS = (
-    "Difference of the means over the seeds that both sides have finished, its 95 % bootstrap "
-    "interval over users, the paired t test, and the users won, tied and lost."
+    "Difference of the means over the seeds that both sides have finished and its share of the "
+    "other method's mean, each with its 95 % bootstrap interval over users; the users won, tied "
+    "and lost; the paired t test."
 )
 
 
@@ -143,11 +144,12 @@ def _curves(board: Board) -> Html:
 
 
 def _comparisons(board: Board) -> Html:
-    table = comparisons_table(board, _COMPARISONS)
+    table = comparisons_table(board, "Every comparison")
     if not table:
         return Html("")
     return element(
         "section",
         element("h2", "Comparisons"),
+        element("p", _COMPARISONS),
         element("details", element("summary", "Every comparison"), table),
     )

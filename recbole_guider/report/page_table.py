@@ -8,7 +8,7 @@ it, finds a number's comparisons by ``data-of`` and shows them beside it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from recbole_guider.report.board import Board
 from recbole_guider.report.comparison import Against
@@ -20,8 +20,8 @@ from recbole_guider.report.results import ResultKey
 _SIGNS = {1: "*", -1: "†"}
 _SAID = {1: "significantly better", -1: "significantly worse", 0: "undecided"}
 _COMPARED = (
-    "difference", "relative gain", "95 % interval", "wins / ties / losses", "t", "p",
-    "p after Holm", "seeds",
+    "difference", "95 % interval", "relative gain", "95 % of the gain", "wins / ties / losses",
+    "t", "p", "p after Holm", "seeds",
 )  # fmt: skip
 
 
@@ -174,11 +174,11 @@ def _made(board: Board, place: ResultKey, metric: str) -> Iterator[tuple[str, Ag
 
 def _compared(against: Against) -> list[str]:
     paired = against.paired
-    interval = [_number(bound, "+.4f") for bound in paired.interval]
     return [
         _number(paired.difference, "+.4f"),
-        "" if math.isnan(paired.relative_gain) else f"{percent(paired.relative_gain)} %",
-        " to ".join(interval) if all(interval) else "",
+        _interval([_number(bound, "+.4f") for bound in paired.interval]),
+        _percent(paired.relative_gain),
+        _interval([_percent(bound) for bound in paired.gain_interval]),
         f"{paired.wins} / {paired.ties} / {paired.losses}",
         _number(paired.statistic, ".2f"),
         _number(paired.p_value, ".3g"),
@@ -190,6 +190,14 @@ def _compared(against: Against) -> list[str]:
 def _number(value: float, form: str) -> str:
     """Returns a number as text; what does not exist is empty."""
     return "" if math.isnan(value) else format(value, form)
+
+
+def _percent(fraction: float) -> str:
+    return "" if math.isnan(fraction) else f"{percent(fraction)} %"
+
+
+def _interval(bounds: Sequence[str]) -> str:
+    return " to ".join(bounds) if all(bounds) else ""
 
 
 def _about(board: Board, place: ResultKey) -> str:

@@ -12,6 +12,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from recbole_guider.report.markdown import percent
 from recbole_guider.report.tables import render
 
 VOID = {"meta", "link", "br", "input"}
@@ -160,6 +161,9 @@ def test_comparisons_are_those_of_the_csv(tmp_path, grid, cells, records) -> Non
         assert one["p after Holm"] == f"{float(row[f'{kind}_p_holm']):.3g}"
         low, high = (float(row[f"{kind}_{end}"]) for end in ("low", "high"))
         assert one["95 % interval"] == f"{low:+.4f} to {high:+.4f}"
+        if kind == "vs_best":  # the other family's stands on the page only
+            ends = [percent(float(row[f"vs_best_gain_{end}"])) for end in ("low", "high")]
+            assert one["95 % of the gain"] == "{} % to {} %".format(*ends)
         counts = [row[f"{kind}_{what}"] for what in ("wins", "ties", "losses")]
         assert one["wins / ties / losses"] == " / ".join(counts)
         assert one["seeds"] == row[f"{kind}_seeds"] == "2022 2023"
