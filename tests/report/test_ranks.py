@@ -135,6 +135,13 @@ def test_without_friedmans_rejection_no_methods_differ(ranked) -> None:
     assert "does not reject" in ranks_section(board)[-1]
 
 
+def test_nemenyi_has_no_say_where_friedman_finds_nothing(ranked, monkeypatch) -> None:
+    monkeypatch.setattr("recbole_guider.report.ranks.critical_difference", lambda *_: 0.01)
+    board = arrange(*ranked({**FOUR, ("c", "BM3"): (0.1, 0.2, 0.3)}), {})
+    assert rank_methods(board).groups == (("Base", "T-CE", "GUIDER"),)
+    assert rank_methods(arrange(*ranked(FOUR), {})).groups == ()
+
+
 def test_too_few_blocks_or_methods_or_a_varied_property_show_nothing(ranked) -> None:
     two = {block: FOUR[block] for block in list(FOUR)[:2]}
     wanted, cells, records = ranked(FOUR)
