@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from recbole_guider.errors import InputError, nearest_name
-from recbole_guider.property_rules import check_kind, checked
+from recbole_guider.property_rules import EACH, check_kind, checked
 
 # Keys that describe a property file to its reader and are no properties themselves.
 DESCRIPTIVE_KEYS = frozenset({"how_to_get", "preparation", "published", "search", "valid"})
@@ -268,7 +268,8 @@ def resolve(
                     where=f"{where}{key}",
                     mend=nearest_name(key, known),
                 )
-            check_kind(value, defaults.get(key), f"{where}{key}")
+            if not rules.get(key, "").startswith(EACH):
+                check_kind(value, defaults.get(key), f"{where}{key}")
         lay_over(resolved, layer)
         for key in layer.keys() & rules.keys():
             resolved[key] = checked(resolved[key], rules[key], f"{where}{key}")

@@ -8,6 +8,9 @@ The ``valid`` section of a property file holds one rule a property::
       amsc_quantile: number or null, > 0, < 1
       protocol: one of mmrec, recbole
       modalities: list or null
+      missing_modality: each one of zero, mean, error
+
+After ``each`` stands the rule of one value for all, or of every entry of a mapping.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from typing import Any
 
 from recbole_guider.errors import InputError, one_of
 
+EACH = "each "
 _COMPARE = {">=": operator.ge, ">": operator.gt, "<=": operator.le, "<": operator.lt}
 
 
@@ -29,6 +33,10 @@ def checked(value: Any, rule: str, where: str) -> Any:
         InputError: it does not; the message holds the rule.
         ValueError: the rule itself cannot be read.
     """
+    if rule.startswith(EACH):
+        rule = rule[len(EACH) :]
+        if isinstance(value, dict):
+            return {name: checked(one, rule, f"{where}[{name}]") for name, one in value.items()}
     if rule.startswith("one of "):
         return one_of(value, re.split(r",\s*", rule[len("one of ") :]), where)
     if rule == "list or null":

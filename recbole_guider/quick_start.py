@@ -121,7 +121,7 @@ def prepare(
 
 
 def describe(dataset: MultimodalDataset) -> dict[str, Any]:
-    """Returns hash, counts and modality widths of a built data set."""
+    """Returns hash, counts, and each modality's width and number of items that have it."""
     splits = dataset.splits
     injected = splits.train.injected
     return {
@@ -135,6 +135,7 @@ def describe(dataset: MultimodalDataset) -> dict[str, Any]:
         "modalities": {
             name: int(matrix.shape[1]) for name, matrix in dataset.item_features().items()
         },
+        "coverage": {name: int(dataset.items_with(name).sum()) for name in dataset.modalities},
     }
 
 

@@ -48,6 +48,17 @@ def test_values_outside_a_rule_are_one_line(value, rule):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("rule", ["each one of a, b", "each number, >= 0"])
+def test_each_allows_one_value_or_a_mapping(rule):
+    good, bad = ("a", "c") if "one of" in rule else (0.5, -1)
+    assert checked(good, rule, "key") == good
+    assert checked({"text": good}, rule, "key") == {"text": good}
+    for value, where in ((bad, "key"), ({"text": good, "image": bad}, "key[image]")):
+        with pytest.raises(InputError) as caught:
+            checked(value, rule, where[:3])
+        assert caught.value.where == where
+
+
 @pytest.mark.parametrize("rule", ["integer, > 1", "number, = 1", "number, > x"])
 def test_a_rule_that_cannot_be_read_is_a_programming_error(rule):
     with pytest.raises(ValueError, match=r"read|convert"):

@@ -22,6 +22,7 @@ from recbole_guider.data.modality import (
     align,
     choose_modalities,
     find_modalities,
+    missing_policies,
 )
 from recbole_guider.data.neighbours import ItemNeighbours, item_neighbours, user_neighbours
 from recbole_guider.data.noise import inject
@@ -124,6 +125,7 @@ class MultimodalDataset(Dataset):
             raise not_installed(self.dataset_name, folder)
         found = find_modalities(folder, self.dataset_name)
         self._modality_files = choose_modalities(self.config["modalities"], found)
+        self._missing = missing_policies(self.config["missing_modality"], found)
         self.modalities = list(self._modality_files)
 
     def _load_data(self, token: str, dataset_path: str) -> None:
@@ -192,7 +194,7 @@ class MultimodalDataset(Dataset):
                 load_table(path),
                 items,
                 path,
-                self.config["missing_modality"] or "zero",
+                self._missing[name],
                 self.config["unknown_item"] or "error",
             )
             # RecBole's get_preload_weight(name) then gives the same rows.

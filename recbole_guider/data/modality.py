@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -62,6 +62,28 @@ def choose_modalities(
     return {modality: found[modality] for modality in chosen}
 
 
+def missing_policies(given: str | Mapping[str, str] | None, found: Iterable[str]) -> dict[str, str]:
+    """Returns what an item without a row gets, for each modality that a data set has.
+
+    Args:
+        given: one policy for all, or a mapping; a modality that it does not name has ``zero``.
+        found: the modalities of the data set.
+
+    Raises:
+        InputError: a word is no policy, or the mapping names a modality that there is not.
+    """
+    where, known = "missing_modality", list(found)
+    if not isinstance(given, Mapping):
+        return dict.fromkeys(known, one_of(given or "zero", MISSING_POLICIES, where))
+    for name, policy in given.items():
+        if name not in known:
+            raise InputError(
+                f"unknown modality '{name}'", where=where, mend=nearest_name(str(name), known)
+            )
+        one_of(policy, MISSING_POLICIES, f"{where}[{name}]")
+    return {name: given.get(name, "zero") for name in known}
+
+
 def align(
     table: FeatureTable,
     items: Sequence[str],
@@ -117,4 +139,8 @@ def _fill_missing(
         )
     if policy == "mean":
         values[absent] = values[present].double().mean(0).float()
-    _logger.warning("%s: %s have no row; they get the %s vector", source, count, policy)
+    covered = 1 - len(absent) / (len(items) - 1)
+    _logger.warning(
+        "%s: %s have no row (coverage %.1f %%); they get the %s vector",
+        source, count, 100 * covered, policy,
+    )  # fmt: skip

@@ -25,7 +25,9 @@ def content_calibrator(config: Any, dataset: Any) -> tuple[InteractionCalibrator
     features = dataset.item_features()
     present = {name: dataset.items_with(name) for name in features}
     if config["duplicate_features"] == "ignore":
-        present = {name: present[name] & distinct_rows(features[name]) for name in features}
+        # Whatever stands in for missing rows must not make an item that equals it a duplicate.
+        own = {name: values * present[name][:, None] for name, values in features.items()}
+        present = {name: present[name] & distinct_rows(own[name]) for name in features}
     content = Content(features, _confidence(config, features, present), present)
     if config["amsc_threshold"] is None:
         pairs = most_similar_pairs(train.users, train.items, content, config["amsc_quantile"])
