@@ -6,6 +6,7 @@ import base64
 import csv
 import hashlib
 import io
+import itertools
 import random
 import re
 from html.parser import HTMLParser
@@ -322,3 +323,21 @@ def test_same_cells_same_bytes(tmp_path, grid, cells, records) -> None:
     second, _ = page(tmp_path / "two", grid, cells[::-1], mixed)
     assert "<svg" in first
     assert first == second
+
+
+@pytest.mark.slow
+def test_the_whole_table_2_stays_below_a_megabyte(tmp_path, grid, make_record) -> None:
+    axes = {
+        "datasets": ["baby", "sports", "clothing", "microlens"],
+        "backbones": [f"BACKBONE{i}" for i in range(6)],
+        "methods": ["Base", *(f"METHOD-{i}" for i in range(6))],
+        "baselines": ["Base", *(f"METHOD-{i}" for i in range(4))],
+    }
+    records = [
+        make_record((*names, seed), n=50, valid_curve=curve(200, 0.2 + seed / 1e6))
+        for names in itertools.product(*list(axes.values())[:3])
+        for seed in (2022, 2023, 2024)
+    ]
+    text, root = page(tmp_path, {**grid, **axes}, [r.cell for r in records], records)
+    assert len(rows(root, "results")) == 4 * 6 * 7
+    assert len(text.encode("utf-8")) < 1_000_000
