@@ -18,6 +18,8 @@ from recbole_guider.data.prepare.whole_folder import whole_folder
 from recbole_guider.errors import InputError
 
 _LABELS = ("train", "valid", "test")
+_PLANTED = "planted.npz"  # without the data set's name: no result depends on it
+_LARGEST = float(np.finfo(np.float32).max)
 _ROWS = 256  # feature rows written together
 
 
@@ -41,7 +43,7 @@ def write_dataset(raw: RawData, folder: Path, about: Mapping[str, Any]) -> dict[
     """
     name = folder.name
     check(raw)
-    known = pd.Index(np.unique(raw.items))
+    known = pd.Index(pd.unique(raw.items.astype(object)))
     with whole_folder(folder) as place:
         _write_interactions(raw, place / f"{name}.inter")
         modalities = {
@@ -60,6 +62,8 @@ def write_dataset(raw: RawData, folder: Path, about: Mapping[str, Any]) -> dict[
             "versions": {"numpy": np.__version__, "pandas": pd.__version__,
                          "python": platform.python_version()},
         }  # fmt: skip
+        if raw.planted:
+            np.savez(place / _PLANTED, **raw.planted)
         text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
         (place / f"{name}.manifest.json").write_text(text, encoding="utf-8")
     return manifest
@@ -80,8 +84,15 @@ def check(raw: RawData) -> None:
                 raise InputError(
                     f"no interaction has x_label {place} ({part})", mend="Check the split."
                 )
-    known = pd.Index(np.unique(raw.items))
+    known = pd.Index(pd.unique(raw.items.astype(object)))
     for modality, rows in raw.modalities.items():
+        again = pd.Index(rows.tokens).duplicated()
+        if again.any():
+            raise InputError(
+                f"item '{rows.tokens[int(again.argmax())]}' has two rows",
+                where=rows.source,
+                mend="Keep one row for each item.",
+            )
         if not known.isin(rows.tokens).any():
             raise InputError(
                 f"none of its {len(rows.tokens):,} rows belongs to an item with interactions",
@@ -91,7 +102,7 @@ def check(raw: RawData) -> None:
 
 
 def _counts(raw: RawData, known: pd.Index) -> dict[str, Any]:
-    users, items = len(np.unique(raw.users)), len(known)
+    users, items = len(pd.unique(raw.users.astype(object))), len(known)
     counts: dict[str, Any] = {"total": len(raw.users)}
     labels = raw.columns.get("x_label")
     if labels is not None:
@@ -106,8 +117,7 @@ def _write_interactions(raw: RawData, path: Path) -> None:
         columns[f"{name}:float"] = values.astype(np.int64) if whole else values
     table = pd.DataFrame(columns)
     # Quoting off: RecBole's reader takes a quotation mark for what it is.
-    text = table.to_csv(None, sep="\t", index=False, lineterminator="\n", quoting=3)
-    path.write_bytes(text.encode("utf-8"))
+    table.to_csv(path, sep="\t", index=False, lineterminator="\n", quoting=3, encoding="utf-8")
 
 
 def _write_modality(rows: ItemRows, modality: str, known: pd.Index, path: Path) -> dict[str, Any]:
@@ -120,7 +130,7 @@ def _write_modality(rows: ItemRows, modality: str, known: pd.Index, path: Path) 
         stream.write(f"item_id:token\t{modality}:float_seq\n")
         for start in range(0, len(kept), _ROWS):
             chosen = kept[start : start + _ROWS]
-            for k, row in zip(chosen, _float32(rows, chosen).tolist()):
+            for k, row in zip(chosen, _finite(rows, chosen).tolist()):
                 stream.write(f"{rows.tokens[k]}\t{line % tuple(row)}\n")
     blocks = (_float32(rows, kept[i : i + _ROWS]) for i in range(0, len(kept), _ROWS))
     keep_table(path, names, width, blocks)
@@ -131,6 +141,21 @@ def _write_modality(rows: ItemRows, modality: str, known: pd.Index, path: Path) 
         "rows without interactions, left out": len(rows.tokens) - len(kept),
         "extractor": rows.extractor,
     }
+
+
+def _finite(rows: ItemRows, chosen: Any) -> Any:
+    """Returns rows as float32; refuses a value that is none."""
+    given = np.asarray(rows.values[chosen])
+    wrong = ~(np.abs(given.astype(np.float64)) <= _LARGEST)  # also where it is not a number
+    if wrong.any():
+        row, column = (int(one) for one in np.argwhere(wrong)[0])
+        raise InputError(
+            f"value {column + 1} of item '{rows.tokens[chosen[row]]}' is {given[row, column]}; "
+            "expected a finite number",
+            where=rows.source,
+            mend="Repair the row, or leave the item out.",
+        )
+    return given.astype(np.float32)
 
 
 def _float32(rows: ItemRows, chosen: Any) -> Any:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Tokens = NDArray[np.str_]
+Tokens = NDArray[Any]  # of str, as numpy's own kind or as objects
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,14 @@ class RawData:
     Attributes:
         users: the user of every interaction, [n].
         items: its item, [n].
-        columns: further numbers of every interaction, [n] each: ``rating``, ``timestamp``, and
-            ``x_label`` (0 training, 1 validation, 2 test) where the source brings the split.
+        columns: further numbers of every interaction, [n] each: ``rating``, ``timestamp``,
+            ``x_label`` (0 training, 1 validation, 2 test) where the source brings the split, and
+            ``noise`` (1 where the pair is known to be noise, else 0).
         modalities: name -> rows.
         texts: name -> item -> text, to be made a modality by an encoder.
         sources: the files that were read, for the manifest.
         notes: what a reader of the manifest should know.
+        planted: arrays of ground truth, kept in ``planted.npz`` beside the atomic files.
     """
 
     users: Tokens
@@ -52,3 +54,14 @@ class RawData:
     texts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     sources: Sequence[Path] = ()
     notes: Sequence[str] = ()
+    planted: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+    def only(self, keep: NDArray[np.bool_], note: str = "") -> RawData:
+        """Returns the data with the interactions where ``keep``, bool [n], is True."""
+        return replace(
+            self,
+            users=self.users[keep],
+            items=self.items[keep],
+            columns={name: values[keep] for name, values in self.columns.items()},
+            notes=[*self.notes, note] if note else self.notes,
+        )

@@ -8,9 +8,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Callable, NamedTuple
 
-from recbole_guider.data.prepare import mmrec
+from recbole_guider.data.prepare import (
+    amazon,
+    any_table,
+    filters,
+    microlens,
+    mmrec,
+    movielens,
+    synthetic,
+)
 from recbole_guider.data.prepare.atomic import write_dataset
+from recbole_guider.data.prepare.encoding import with_text
 from recbole_guider.data.prepare.raw import RawData
+from recbole_guider.data.prepare.split import with_split
+from recbole_guider.data.prepare.whole_folder import check_free
 from recbole_guider.errors import InputError
 
 
@@ -21,30 +32,27 @@ class Source(NamedTuple):
         summary: what it reads, in one line.
         add_options: adds its options to a parser.
         read: reads the raw data that the options name.
+        add_content: reads what is worth reading for the items that the filters kept only.
     """
 
     summary: str
     add_options: Callable[[ArgumentParser], None]
     read: Callable[[Any], RawData]
-
-
-def _mmrec_options(parser: ArgumentParser) -> None:
-    _folder_option(parser)
-    parser.add_argument("--original-ids", action="store_true",
-                        help="name users and items as the id maps do")  # fmt: skip
-
-
-def _folder_option(parser: ArgumentParser) -> None:
-    parser.add_argument("--from", dest="folder", metavar="DIR", required=True, type=Path,
-                        help="the folder of the raw files")  # fmt: skip
+    add_content: Callable[[RawData, Any], RawData] = lambda raw, _: raw
 
 
 SOURCES: Mapping[str, Source] = {
-    "mmrec": Source(
-        "a folder of the MMRec toolbox: <name>.inter with x_label, <modality>_feat.npy",
-        _mmrec_options,
-        lambda options: mmrec.read(options.folder, options.original_ids),
-    ),
+    "amazon": Source(amazon.SUMMARY, amazon.add_options, amazon.read_given, amazon.add_content),
+    **{
+        name: Source(module.SUMMARY, module.add_options, module.read_given)
+        for name, module in {
+            "csv": any_table,
+            "microlens": microlens,
+            "mmrec": mmrec,
+            "movielens": movielens,
+            "synthetic": synthetic,
+        }.items()
+    },
 }
 
 
@@ -60,5 +68,29 @@ def prepare(source: Source, name: str, data_path: Path, options: Any) -> dict[st
             where="--name",
             mend="Use letters, digits, - and _ only.",
         )
+    folder = data_path / name
+    check_free(folder)
     kind = next(key for key, one in SOURCES.items() if one is source)
-    return write_dataset(source.read(options), data_path / name, {"source": kind})
+    raw, told = _filtered(source.read(options), options)
+    raw = source.add_content(raw, options)
+    if hasattr(options, "split"):
+        raw, told["split"] = with_split(raw, options.split, options.split_seed)
+    if raw.texts:
+        raw, told["text"] = with_text(
+            raw, options.text_encoder, options.text_width, options.split_seed
+        )
+    return write_dataset(raw, folder, {"source": kind, **told})
+
+
+def _filtered(raw: RawData, options: Any) -> tuple[RawData, dict[str, Any]]:
+    """Applies the filters that the source has options for."""
+    told: dict[str, Any] = {}
+    if getattr(options, "min_rating", None) is not None:
+        raw = filters.from_rating(raw, options.min_rating)
+        told["least rating"] = options.min_rating
+    if hasattr(options, "core"):
+        raw = filters.first_of_repeated(raw)
+        if options.core > 1:
+            raw = filters.core(raw, options.core)
+            told["core"] = options.core
+    return raw, told

@@ -21,10 +21,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     Raises:
         InputError: the place cannot be written, or holds something already.
     """
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise InputError(
-            "exists already", where=folder, mend="Move it away, or choose another --name."
-        )
+    check_free(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
@@ -45,3 +42,15 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_free(folder: Path) -> None:
+    """Refuses a place that holds something already.
+
+    Raises:
+        InputError: it does.
+    """
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise InputError(
+            "exists already", where=folder, mend="Move it away, or choose another --name."
+        )

@@ -1,0 +1,41 @@
+"""Raw text of items becomes a modality."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+
+from recbole_guider.data.prepare.raw import ItemRows, RawData
+from recbole_guider.data.prepare.text import sentence_embeddings, tfidf_svd
+
+
+def with_text(raw: RawData, encoder: str, width: int, seed: int) -> tuple[RawData, dict[str, Any]]:
+    """Encodes the texts of the items with interactions; an item with an empty text has no row.
+
+    Args:
+        raw: the data.
+        encoder: ``tfidf``, or a model for sentence-transformers.
+        width: values in a row of ``tfidf``; a model has a width of its own.
+        seed: of ``tfidf``.
+
+    Returns:
+        The data with a modality for each of its texts, and an entry for the manifest.
+
+    Raises:
+        InputError: the encoder cannot be used, or the width does not fit.
+    """
+    modalities, told = dict(raw.modalities), {}
+    items = pd.unique(raw.items)
+    for name, of_item in raw.texts.items():
+        named = [item for item in items if of_item.get(item, "").strip()]
+        if not named:
+            continue
+        texts = [of_item[item] for item in named]
+        own = encoder == "tfidf"
+        values = tfidf_svd(texts, width, seed) if own else sentence_embeddings(texts, encoder)
+        extractor = "TF-IDF of character 3-5-grams, truncated SVD" if own else encoder
+        modalities[name] = ItemRows(named, values, raw.sources[-1], extractor)
+        told[name] = {"extractor": extractor, **({"seed": seed} if own else {})}
+    return replace(raw, modalities=modalities, texts={}), told
