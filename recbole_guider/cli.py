@@ -23,6 +23,7 @@ from recbole_guider.command_line import (
     guarded,
     names_in,
     read_arguments,
+    whether_read_or_not,
 )
 from recbole_guider.errors import InputError
 
@@ -36,7 +37,11 @@ examples:
   %(prog)s --grid table2                      run it; the same command goes on after an interrupt
   %(prog)s --grid table2 --backbones BM3 --methods Base,GUIDER --seeds 5 --learning_rate=0.002
 
-exit codes: 0 all cells finished, 1 some failed, 2 input that cannot be used, 130 interrupted
+  %(prog)s --compare leaderboard/results other/results
+  %(prog)s --doctor
+
+exit codes: 0 all cells finished, 1 some failed, 2 input that cannot be used, 130 interrupted;
+with --compare 1 if a cell differs significantly, with --doctor 1 if the suite cannot run here
 """
 
 
@@ -70,6 +75,10 @@ def parser() -> Parser:
                       help="where tables go (default: %(default)s)")  # fmt: skip
     made.add_argument("--config_files", action="append", metavar="FILES",
                       help="your YAML files of properties: a.yaml,b.yaml")  # fmt: skip
+    made.add_argument("--compare", nargs=2, metavar="DIR",
+                      help="say in which cells two folders of records differ")  # fmt: skip
+    made.add_argument("--doctor", action="store_true",
+                      help="say whether this machine can run the suite")  # fmt: skip
     made.add_argument("--list", action="store_true",
                       help="name data sets, backbones, methods and grids")  # fmt: skip
     made.add_argument("--KEY=VALUE", action="store_true", dest="_",
@@ -84,16 +93,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _main(given: list[str]) -> int:
-    from recbole_guider.benchmark.grid import load_grid
-    from recbole_guider.benchmark.selection import select
-
     options, properties = read_arguments(parser(), given)
     if options.list:
         return _list(str(properties.get("data_path", "dataset/")))
+    if options.doctor:
+        return _doctor(options.results, str(properties.get("data_path", "dataset/")))
+    if options.compare:
+        return _compare(*options.compare)
     if not options.grid:
         from recbole_guider.property_layers import names
 
         raise InputError("no grid is named", mend=f"Add --grid {' or --grid '.join(names('grid'))}")
+    from recbole_guider.benchmark.grid import load_grid
+    from recbole_guider.benchmark.selection import select
+
     selection = select(
         load_grid(options.grid),
         datasets=names_in(options.datasets),
@@ -140,13 +153,14 @@ def _run(job: Job, leaderboard: Path) -> int:
         _render(job, leaderboard)
         raise
     took = say_duration(time.monotonic() - started)
-    tables = _render(job, leaderboard)  # before anything is printed, which a closed pipe may end
+    tables = _render(job, leaderboard)
     cells = len(job.wanted)
-    print(f"{cells - len(failures)} of {cells} cells have finished; this run took {took}.")
-    _show(tables)
-    for failure in failures.values():
-        print(f"failed: {failure.cell}: {failure.reason}")
-        print(f"  log: {failure.log}\n  again: {failure.command}")
+    with whether_read_or_not():
+        print(f"{cells - len(failures)} of {cells} cells have finished; this run took {took}.")
+        _show(tables)
+        for failure in failures.values():
+            print(f"failed: {failure.cell}: {failure.reason}")
+            print(f"  log: {failure.log}\n  again: {failure.command}")
     return FAILED if failures else OK
 
 
@@ -171,6 +185,22 @@ def _require_folder(folder: Path, option: str) -> None:
             where=f"{option} {folder}",
             mend="Name another folder.",
         )
+
+
+def _doctor(results: str, data_path: str) -> int:
+    from recbole_guider.benchmark.doctor import examine
+
+    text, able = examine(results, data_path)
+    print(text)
+    return OK if able else FAILED
+
+
+def _compare(first: str, second: str) -> int:
+    from recbole_guider.report.between import compare_folders
+
+    text, differ = compare_folders(first, second)
+    print(text)
+    return FAILED if differ else OK
 
 
 def _list(data_path: str) -> int:

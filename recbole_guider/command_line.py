@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Callable, NoReturn
 
 from recbole_guider.errors import InputError, nearest_name
@@ -31,9 +32,23 @@ def guarded(action: Callable[[], int]) -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
-    except BrokenPipeError:  # the reader of our output, such as head, has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        _hush()
         return OK
+
+
+@contextlib.contextmanager
+def whether_read_or_not() -> Iterator[None]:
+    """Lets the block print although the reader of our output, such as ``head``, may have gone."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _hush()
+
+
+def _hush() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def read_arguments(
@@ -44,9 +59,9 @@ def read_arguments(
     Raises:
         InputError: something is neither.
     """
-    from recbole_guider.property_layers import parse_overrides
-
     options, rest = made.parse_known_args(list(given))
+    from recbole_guider.property_layers import parse_overrides  # not for --help, which ends above
+
     flags = [flag for action in made._actions for flag in action.option_strings]
     for argument in rest:
         if argument.startswith("--") and "=" not in argument:

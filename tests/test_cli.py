@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -175,22 +174,34 @@ def test_a_closed_pipe_does_not_cost_the_tables(no_cells, tmp_path, monkeypatch)
 def test_a_part_of_a_grid_leaves_the_tables_of_the_whole(no_cells, tmp_path, capsys):
     assert cli.main(["--grid", "smoke", "--backbones", "BM3"]) == 0
     assert "leaderboard: leaderboard/smoke-selection.md" in capsys.readouterr().out
-    written = sorted(path.name for path in (tmp_path / "leaderboard").glob("smoke*"))
-    assert written == ["smoke-selection.csv", "smoke-selection.md"]
+    written = [path.name for path in (tmp_path / "leaderboard").glob("smoke*")]
+    assert written
+    assert all(name.startswith("smoke-selection.") for name in written)
     page = (tmp_path / "leaderboard" / "smoke-selection.md").read_text()
     assert "> Only BM3 of BM3, LightGCN." in page
+
+
+def test_a_doctor_looks_and_leaves_nothing(tmp_path, capsys):
+    assert cli.main(["--doctor", f"--data_path={tmp_path}"]) == 0
+    assert "This machine can run the suite." in capsys.readouterr().out
+    assert left(tmp_path) == []
+
+
+def test_folders_without_records_are_not_compared(tmp_path, capsys):
+    assert cli.main(["--compare", str(tmp_path), str(tmp_path / "other")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_lists_split_at_commas_and_blanks():
     assert cli.names_in(["BM3, VBPR", "LightGCN"]) == ["BM3", "VBPR", "LightGCN"]
 
 
-def test_help_is_quick_and_shows_an_example():
-    started = time.monotonic()
-    command = [sys.executable, str(ROOT / "run_benchmark.py"), "--help"]
-    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert "--grid table2" in text
-    assert time.monotonic() - started < 2  # 0.2 s on an idle machine
+def test_help_shows_an_example_and_imports_nothing_heavy():
+    command = [sys.executable, "-X", "importtime", str(ROOT / "run_benchmark.py"), "--help"]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "--grid table2" in run.stdout
+    imported = {line.rpartition("|")[2].strip() for line in run.stderr.splitlines()}
+    assert not imported & {"torch", "recbole", "numpy", "scipy", "pandas", "yaml"}
 
 
 def test_a_plan_imports_nothing_heavy():

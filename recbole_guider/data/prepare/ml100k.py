@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from recbole_guider.data.fingerprint import file_hash
-from recbole_guider.data.prepare.split import split_per_user
 from recbole_guider.data.prepare.text import sentence_embeddings, tfidf_svd
 from recbole_guider.data.prepare.whole_folder import whole_folder
 from recbole_guider.errors import InputError
@@ -98,6 +97,8 @@ def _read(path: Path) -> Iterator[list[str]]:
 
 
 def _write(source: Path, folder: Path) -> None:
+    from recbole_guider.data.prepare.split import split_per_user  # brings pandas, planning does not
+
     settings = load_properties(property_file("dataset", NAME))["preparation"]
     seed, width = settings["split_seed"], settings["text_width"]
     header, *rows = _read(source / f"{NAME}.inter")
