@@ -5,6 +5,8 @@ Prints seconds. Nothing but a generous bound is asserted, since machines differ.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import resource
 import subprocess
 import sys
@@ -26,33 +28,37 @@ BOUND = 120  # seconds, of each
 
 
 class Clock:
-    """Prints how long each step took."""
+    """Prints how long each step took, and how much of the processor."""
 
     def __init__(self):
-        self.before = time.perf_counter()
+        self.before = time.perf_counter(), time.process_time()
 
     def __call__(self, what):
-        seconds = time.perf_counter() - self.before
-        print(f"{what}: {seconds:.2f} s")
+        now = time.perf_counter(), time.process_time()
+        seconds, busy = (one - other for one, other in zip(now, self.before))
+        print(f"{what}: {seconds:.2f} s ({busy:.2f} s of processor)")
         assert seconds < BOUND
-        self.before = time.perf_counter()
+        self.before = time.perf_counter(), time.process_time()
 
 
 def command_line(*arguments):
     """Returns the shortest of three times of a command, and what it prints."""
     command, times = [sys.executable, str(ROOT / "run_benchmark.py"), *map(str, arguments)], []
     for _ in range(3):
-        start = time.perf_counter()
+        start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run(command, capture_output=True, text=True, check=True)
-        times.append(time.perf_counter() - start)
-    return min(times), done.stdout
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        busy = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        times.append((time.perf_counter() - start, busy))
+    seconds, busy = (min(column) for column in zip(*times))
+    assert seconds < BOUND
+    return f"{seconds:.2f} s ({busy:.2f} s of processor)", done.stdout
 
 
 def test_help():
     seconds, text = command_line("--help")
     assert "--plan" in text
-    print(f"\n--help: {seconds:.2f} s")
-    assert seconds < BOUND
+    print(f"\n--help: {seconds}")
 
 
 def test_plan_of_table2_with_ten_seeds(tmp_path):
@@ -62,8 +68,7 @@ def test_plan_of_table2_with_ten_seeds(tmp_path):
         "--results", tmp_path / "results",
     )  # fmt: skip
     last = text.splitlines()[-1]
-    print(f"\n--plan ({last}): {seconds:.2f} s")
-    assert seconds < BOUND
+    print(f"\n--plan: {seconds}; {last}")
     assert not (tmp_path / "results").exists()
 
 
@@ -103,7 +108,8 @@ def test_a_cells_overhead(tmp_path):
         part = replace(whole, cells=whole.cells[:count])
         job = Job(part, only=None, results=tmp_path / str(count), workers=1, repeat=str)
         start = time.perf_counter()
-        assert job.run(synthetic_store.instant, check=None) == {}
+        with contextlib.redirect_stderr(io.StringIO()):  # its progress
+            assert job.run(synthetic_store.instant, check=None) == {}
         took[count] = time.perf_counter() - start
     each = (took[45] - took[5]) / 40
     print(f"\na run of cells that take no time: {took[5]:.1f} s for 5, {each:.2f} s for one more")
