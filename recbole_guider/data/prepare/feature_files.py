@@ -123,7 +123,9 @@ def _parquet(file: Path) -> pd.DataFrame:
         import pyarrow as pa  # type: ignore[import-not-found, unused-ignore]
     except ImportError as error:
         raise InputError(
-            "Parquet files need the package pyarrow", where=file, mend="Run: pip install pyarrow"
+            f"Parquet files need the package pyarrow ({error})",
+            where=file,
+            mend="Run: pip install 'pyarrow<22', which works with this numpy.",
         ) from error
     try:
         return pd.read_parquet(file, engine="pyarrow")
@@ -140,13 +142,23 @@ def _text_frame(file: Path, column: str | None) -> pd.DataFrame:
     separator = max("\t,;|", key=header.count)
     names = next(csv.reader([header], delimiter=separator), [])
     item = str(find_column(names, "item", column, file))
+    _check_widths(file, separator, len(names))
     with opened(file) as stream:
-        try:
-            return pd.read_csv(stream, sep=separator, dtype={item: str}, index_col=False,
-                               na_values=["nan"], keep_default_na=False)  # fmt: skip
-        except ValueError:  # a row of another width: told with its line
-            read_table(file, separator=separator)
-            raise
+        return pd.read_csv(stream, sep=separator, dtype={item: str}, index_col=False,
+                           na_values=["nan"], keep_default_na=False)  # fmt: skip
+
+
+def _check_widths(file: Path, separator: str, width: int) -> None:
+    """Refuses rows that pandas would fill or cut in silence; the file is read line by line."""
+    with opened(file) as stream:
+        for number, line in enumerate(stream, start=1):
+            found = line.count(separator) + 1
+            if found != width and '"' not in line and line.strip():
+                raise InputError(
+                    f"has {found} columns; expected {width}, as in the header",
+                    where=f"{file}:{number}",
+                    mend="Complete or remove the row.",
+                )
 
 
 def _frame_rows(table: pd.DataFrame, file: Path, column: str | None) -> ItemRows:

@@ -22,6 +22,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         InputError: the place cannot be written, or holds something already.
     """
     check_free(folder)
+    above = folder.parent.is_dir()
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
@@ -42,6 +43,9 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        if not above and not folder.exists():
+            with contextlib.suppress(OSError):  # another data set is there by now
+                folder.parent.rmdir()
 
 
 def check_free(folder: Path) -> None:
