@@ -19,7 +19,9 @@ from recbole_guider.errors import InputError, nearest_name
 from recbole_guider.property_rules import EACH, check_kind, checked
 
 # Keys that describe a property file to its reader and are no properties themselves.
-DESCRIPTIVE_KEYS = frozenset({"how_to_get", "preparation", "published", "search", "valid"})
+DESCRIPTIVE_KEYS = frozenset(
+    {"download", "how_to_get", "preparation", "published", "search", "valid"}
+)
 
 
 class _Loader(yaml.SafeLoader):

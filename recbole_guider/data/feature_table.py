@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from recbole_guider.data.fingerprint import file_hash
+from recbole_guider.data.fingerprint import unchanged_hash
 from recbole_guider.data.modality_file import count_rows, read_rows
 from recbole_guider.replacing import replacing
 
@@ -59,6 +59,20 @@ def load_table(path: Path) -> FeatureTable:
     return _open(values, tokens)
 
 
+def unused_side_cars(path: Path) -> list[Path]:
+    """Returns the compiled files beside a modality file that loading it will not use, sorted.
+
+    They come from other content of the file, or are damaged; loading removes or replaces them.
+    """
+    values, tokens = _side_cars(path)
+    here = _all_side_cars(path)
+    try:
+        _open(values, tokens)
+    except (OSError, EOFError, ValueError):
+        return here
+    return [other for other in here if other not in (values, tokens)]
+
+
 def keep_table(
     path: Path, tokens: Sequence[str], width: int, blocks: Iterable[NDArray[np.float32]]
 ) -> None:
@@ -81,7 +95,7 @@ def keep_table(
 
 def _side_cars(path: Path) -> tuple[Path, Path]:
     """Returns where the compiled matrix and its tokens lie."""
-    stem = f"{path.name}.{file_hash(path)[:16]}"
+    stem = f"{path.name}.{unchanged_hash(path)[:16]}"
     return path.with_name(f"{stem}.npy"), path.with_name(f"{stem}.tokens")
 
 
@@ -114,7 +128,11 @@ def _compile(path: Path, values: Path, tokens: Path) -> None:
 
 
 def _remove_older(path: Path, current: set[Path]) -> None:
-    pattern = re.compile(re.escape(path.name) + r"\.[0-9a-f]{16}\.(npy|tokens)")
-    for side_car in path.parent.iterdir():
-        if pattern.fullmatch(side_car.name) and side_car not in current:
+    for side_car in _all_side_cars(path):
+        if side_car not in current:
             side_car.unlink(missing_ok=True)
+
+
+def _all_side_cars(path: Path) -> list[Path]:
+    pattern = re.compile(re.escape(path.name) + r"\.[0-9a-f]{16}\.(npy|tokens)")
+    return sorted(other for other in path.parent.iterdir() if pattern.fullmatch(other.name))

@@ -59,17 +59,34 @@ def file_hash(path: Path) -> str:
     return digest.hexdigest()
 
 
+def unchanged_hash(path: Path) -> str:
+    """Returns ``file_hash`` of an atomic file, from its data set's kept hashes if it is unchanged.
+
+    Only ``fingerprint``, which every loading begins with, keeps hashes; nothing is written here.
+    """
+    known = _read_cache(path.with_name(f".{path.stem}.hashes.json"))
+    return _kept_hash(known, path.name, _stamp(path)) or file_hash(path)
+
+
+def _stamp(path: Path) -> list[int]:
+    state = path.stat()
+    # A copy that keeps the times still has an inode and a change time of its own.
+    return [state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino]
+
+
+def _kept_hash(known: dict[str, Any], name: str, stamp: list[int]) -> str | None:
+    entry = known.get(name)
+    unchanged = isinstance(entry, list) and entry[:-1] == stamp and isinstance(entry[-1], str)
+    return str(entry[-1]) if isinstance(entry, list) and unchanged else None
+
+
 def _file_hashes(files: list[Path], cache: Path) -> list[str]:
     known = _read_cache(cache)
     current: dict[str, list[Any]] = {}
     for path in files:
-        state = path.stat()
-        # A copy that keeps the times still has an inode and a change time of its own.
-        stamp = [state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino]
-        entry = known.get(path.name)
-        if not (isinstance(entry, list) and entry[:-1] == stamp):
-            entry = [*stamp, file_hash(path)]
-        current[path.name] = entry
+        stamp = _stamp(path)  # before the bytes are read: a change meanwhile is seen next time
+        digest = _kept_hash(known, path.name, stamp) or file_hash(path)
+        current[path.name] = [*stamp, digest]
     if current != known:
         with contextlib.suppress(OSError), replacing(cache) as stream:  # a read-only folder
             stream.write(json.dumps(current, indent=1).encode())

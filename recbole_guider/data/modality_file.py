@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -30,6 +30,20 @@ def count_rows(path: Path) -> int:
     return max(0, lines + (last != b"\n") - 1)
 
 
+class Row(NamedTuple):
+    """One line of a modality file.
+
+    Attributes:
+        line: its number in the file; the header is line 1.
+        token: its item.
+        values: float32 [width].
+    """
+
+    line: int
+    token: str
+    values: Vector
+
+
 def read_rows(path: Path) -> Iterator[tuple[str, Vector]]:
     """Yields every row's item token and its values, float32 [width]; one row is in memory.
 
@@ -38,43 +52,69 @@ def read_rows(path: Path) -> Iterator[tuple[str, Vector]]:
             finite number, a row is of another width than the first, an item occurs twice, or
             there is no row. The message names the line.
     """
+    for found in scan(path):
+        if isinstance(found, InputError):
+            raise found
+        yield found.token, found.values
+
+
+def scan(path: Path) -> Iterator[Row | InputError]:
+    """Yields every good row, and an error in the place of every bad one.
+
+    A header that is not as documented is the only thing told of its file.
+    """
     first_line: dict[str, int] = {}
-    width = 0
+    width = found = 0
     with path.open("rb") as stream, warnings.catch_warnings():
         warnings.simplefilter("error", DeprecationWarning)  # numpy's sign of trailing text
-        _check_header(path, _decode(path, 1, stream.readline()))
+        try:
+            _check_header(path, _decode(path, 1, stream.readline()))
+        except InputError as error:
+            yield error
+            return
         for number, line in enumerate(stream, start=2):
-            token, text = _columns(path, number, _decode(path, number, line))
+            found += 1
             try:
-                values = np.fromstring(text, dtype=np.float64, sep=" ")
-            except (DeprecationWarning, ValueError) as error:
-                raise _value_error(path, number, token, text) from error
-            width = width or len(values)
-            if len(values) != width or width == 0:
-                raise _error(
-                    path,
-                    number,
-                    f"item '{token}' has {len(values)} values; expected {width or 'at least 1'}"
-                    + (", as in line 2" if width else ""),
-                    "Give every item the same number of values",
-                )
-            with np.errstate(over="ignore"):
-                row = values.astype(np.float32)
-            if not np.isfinite(row).all():
-                raise _value_error(path, number, token, text)
-            if token in first_line:
-                raise _error(
-                    path,
-                    number,
-                    f"item '{token}' occurs again (first in line {first_line[token]})",
-                    "Keep one row for each item",
-                )
-            first_line[token] = number
-            yield token, row
-    if not first_line:
-        raise InputError(
+                row = _read_row(path, number, line, width)
+                if row.token in first_line:
+                    raise _error(
+                        path,
+                        number,
+                        f"item '{row.token}' occurs again (first in line {first_line[row.token]})",
+                        "Keep one row for each item",
+                    )
+            except InputError as error:
+                yield error
+                continue
+            width = width or len(row.values)
+            first_line[row.token] = number
+            yield row
+    if not found:
+        yield InputError(
             "has no rows", where=path, mend="Write one row for each item, or remove the file"
         )
+
+
+def _read_row(path: Path, number: int, line: bytes, width: int) -> Row:
+    """Reads a line; ``width`` is that of the rows before it, 0 where there is none."""
+    token, text = _columns(path, number, _decode(path, number, line))
+    try:
+        values = np.fromstring(text, dtype=np.float64, sep=" ")
+    except (DeprecationWarning, ValueError) as error:
+        raise _value_error(path, number, token, text) from error
+    if len(values) != (width or len(values)) or len(values) == 0:
+        raise _error(
+            path,
+            number,
+            f"item '{token}' has {len(values)} values; expected {width or 'at least 1'}"
+            + (", as in the first row" if width else ""),
+            "Give every item the same number of values",
+        )
+    with np.errstate(over="ignore"):
+        row = values.astype(np.float32)
+    if not np.isfinite(row).all():
+        raise _value_error(path, number, token, text)
+    return Row(number, token, row)
 
 
 def _decode(path: Path, number: int, line: bytes) -> str:

@@ -27,8 +27,8 @@ def load_matrix(path: Path) -> NDArray[Any]:
         raise InputError(
             f"cannot be read ({error.strerror or error})", where=path, mend="Check the file."
         ) from error
-    except ValueError as error:
-        holds_objects = "allow_pickle" in str(error) or "pickle" in str(error).lower()
+    except (ValueError, EOFError) as error:
+        holds_objects = "pickle" in str(error).lower() or "object" in str(error).lower()
         raise InputError(
             "holds Python objects, which are never unpickled" if holds_objects else
             f"is damaged or no .npy file ({error})",
