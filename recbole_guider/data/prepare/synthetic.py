@@ -105,26 +105,33 @@ def read_given(options: Any) -> RawData:
 def make(plan: Plan) -> RawData:
     """Returns the data of a plan; true factors and swapped items are in ``planted``.
 
-    ``planted`` holds ``user_factors`` [users, factors] (shares), ``item_factors`` [items, factors]
-    (z above), and for each modality ``row_of_<modality>`` int64 [items], the item whose content
-    item k carries; it is k itself where nothing was swapped.
+    ``planted`` holds ``user_tastes`` (theta above) [users, factors], ``taste_items`` (phi)
+    [factors, items], so that their product is what each user likes, ``item_factors`` (z)
+    [items, factors], and for each modality ``row_of_<modality>`` int64 [items]: the item whose row
+    item k carries, which is k itself where nothing was swapped.
 
     Raises:
         InputError: a number or share is out of range, or more interactions are asked for than a
             quarter of all pairs.
     """
     _check(plan)
-    theta = _stream(plan, "users").dirichlet(np.full(plan.factors, 0.3), plan.users)
-    loadings = _stream(plan, "items").gamma(0.3, size=(plan.items, plan.factors)) + 1e-3
+    theta = _stream(plan, "users").dirichlet(np.full(plan.factors, 0.2), plan.users)
+    loadings = _stream(plan, "items").gamma(0.2, size=(plan.items, plan.factors)) + 1e-3
     loadings /= loadings.sum(axis=1, keepdims=True)
     rank = _stream(plan, "popularity").permutation(plan.items)
     weight = (rank + 1.0) ** -plan.popularity
+    phi = loadings * weight[:, None]
+    phi /= phi.sum(axis=0)
     user, item, noise = draw_pairs(
-        theta, loadings * weight[:, None], plan.interactions, plan.noise, _stream(plan, "pairs")
+        theta, phi, plan.interactions, plan.noise, _stream(plan, "pairs")
     )
     z = np.log(loadings)
     z = (z - z.mean(axis=0)) / np.maximum(z.std(axis=0), 1e-12)
-    planted: dict[str, NDArray[Any]] = {"user_factors": theta, "item_factors": z}
+    planted: dict[str, NDArray[Any]] = {
+        "user_tastes": theta,
+        "taste_items": phi.T,
+        "item_factors": z,
+    }
     names = _names("i", plan.items)
     rows = {}
     for modality, (degree, width) in plan.modalities.items():

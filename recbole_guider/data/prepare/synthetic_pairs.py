@@ -13,7 +13,7 @@ _BLOCK = 1 << 22  # scores held together when the rest is drawn exactly
 
 
 def draw_pairs(
-    theta: Matrix, loadings: Matrix, n: int, noise: float, random: np.random.Generator
+    theta: Matrix, phi: Matrix, n: int, noise: float, random: np.random.Generator
 ) -> tuple[Ints, Ints, NDArray[np.bool_]]:
     """Draws n distinct pairs, sorted by user; round(noise * n) of them ignore the tastes.
 
@@ -22,7 +22,7 @@ def draw_pairs(
 
     Args:
         theta: each user's share in each taste, [users, factors]; rows sum to 1.
-        loadings: how much each taste likes each item, [items, factors], > 0.
+        phi: probability of each item in each taste, [items, factors], > 0; columns sum to 1.
         n: number of pairs, between the number of users and a quarter of all pairs.
         noise: share of pairs whose item is drawn uniformly.
         random: the generator.
@@ -30,13 +30,13 @@ def draw_pairs(
     Returns:
         user [n], item [n], and whether the pair is noise, bool [n].
     """
-    n_users, n_items = len(theta), len(loadings)
+    n_users, n_items = len(theta), len(phi)
     user = np.repeat(np.arange(n_users), _activity(n_users, n_items, n, random))
     noisy = np.zeros(n, dtype=bool)
     noisy[random.permutation(n)[: int(noise * n + 0.5)]] = True
     item = np.full(n, -1)
     held = np.empty(0, dtype=np.int64)  # sorted keys of the pairs found so far
-    tables = np.cumsum(loadings / loadings.sum(axis=0), axis=0)
+    tables = np.cumsum(phi, axis=0)
     shares = np.cumsum(theta, axis=1)
     left = np.arange(n)
     for _ in range(_ROUNDS):
@@ -52,7 +52,7 @@ def draw_pairs(
         left = left[~good]
         if len(left) == 0:
             break
-    _draw_rest(theta, loadings, user, item, noisy, left, random)
+    _draw_rest(theta, phi, user, item, noisy, left, random)
     return user, item, noisy
 
 
@@ -93,16 +93,15 @@ def _draw(
 
 
 def _draw_rest(
-    theta: Matrix, loadings: Matrix, user: Ints, item: Ints, noisy: NDArray[np.bool_], left: Ints,
+    theta: Matrix, phi: Matrix, user: Ints, item: Ints, noisy: NDArray[np.bool_], left: Ints,
     random: np.random.Generator,
 ) -> None:  # fmt: skip
     """Draws what rejection left over, of few users that hold most of what they like.
 
     The largest of log-probability plus Gumbel noise are a draw without replacement.
     """
-    n_items = len(loadings)
+    n_items = len(phi)
     chosen = np.unique(user[left])
-    tables = loadings / loadings.sum(axis=0)
     size = max(1, _BLOCK // n_items)
     for start in range(0, len(chosen), size):
         of_block = chosen[start : start + size]
@@ -112,7 +111,7 @@ def _draw_rest(
         taken[np.searchsorted(of_block, user[own]), item[own]] = True
         for flag in (False, True):
             slots = left[np.isin(user[left], of_block) & (noisy[left] == flag)]
-            liked = np.zeros(1) if flag else np.log(theta[of_block] @ tables.T)
+            liked = np.zeros(1) if flag else np.log(theta[of_block] @ phi.T)
             scores = np.where(taken, -np.inf, gumbel + liked)
             ranked = np.argsort(-scores, axis=1)
             row = np.searchsorted(of_block, user[slots])
