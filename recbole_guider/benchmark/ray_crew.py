@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import threading
 import time
 import warnings
@@ -28,7 +29,7 @@ from recbole_guider.benchmark.work import Check
 from recbole_guider.errors import InputError
 
 LOSSES = 3  # so many times a cell may be lost with its host or worker before it counts as failed
-_PATIENCE = 5  # seconds for tasks to end when they are cancelled
+_PATIENCE = 5  # seconds for a cluster to answer, and for tasks to end when they are cancelled
 _STORE = 256 << 20  # bytes of a local Ray's object store; records are small
 _log = logging.getLogger(__name__)
 
@@ -89,9 +90,10 @@ def _connected(ray: Any, address: str | None, threads: int) -> Iterator[None]:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         options.update(num_cpus=usable_cores(), include_dashboard=False, object_store_memory=_STORE)
     try:
+        _ring(address)
         with _own_sigterm(), environment(threads):  # a Ray of this machine hands it on
             ray.init(logging_level=logging.CRITICAL, **options)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise InputError(
             f"cannot join a Ray cluster ({_line(error)})",
             where=f"--ray-address {address}",
@@ -101,6 +103,13 @@ def _connected(ray: Any, address: str | None, threads: int) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _ring(address: str) -> None:
+    """Raises an OSError when nobody listens at ``host:port``; Ray would wait for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdigit() and "/" not in host:
+        socket.create_connection((host, int(port)), timeout=_PATIENCE).close()
 
 
 class _Task(NamedTuple):

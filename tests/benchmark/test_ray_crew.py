@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import socket
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -10,7 +11,7 @@ from types import SimpleNamespace
 import fake_grid
 import pytest
 
-from recbole_guider.benchmark import ray_task
+from recbole_guider.benchmark import ray_crew, ray_task
 from recbole_guider.benchmark.cell import Cell
 from recbole_guider.benchmark.crew import Order
 from recbole_guider.benchmark.ray_crew import RayCrew, _line
@@ -110,6 +111,18 @@ def test_errors_of_ray_become_a_line():
     text = 'System error: x\nTraceback (most recent call last):\n  File "a"\nKeyError: 1\n'
     assert _line(WorkerCrashedError(text)) == "KeyError: 1"
     assert _line(WorkerCrashedError()) == "WorkerCrashedError"
+
+
+def test_an_address_where_nobody_listens_is_one_error():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        joined = ray_crew._connected(None, address, threads=1)
+        with (
+            pytest.raises(InputError, match=f"^--ray-address {address}: cannot join a Ray"),
+            joined,
+        ):
+            pass
 
 
 def test_ray_is_imported_only_by_a_crew_that_starts():

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import tempfile
+import time
 from pathlib import Path
 
 import fake_grid
@@ -168,3 +169,7 @@ def test_an_interrupt_ends_the_tasks_and_leaves_the_store_whole(
     for cell in job.wanted:
         with job.store.lock(cell.key) as free:
             assert free
+    end = time.monotonic() + 20
+    while ray_crew._ray().available_resources().get("CPU") != 2:  # no task is left at work
+        assert time.monotonic() < end
+        time.sleep(0.1)
