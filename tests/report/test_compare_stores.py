@@ -244,6 +244,14 @@ def test_trials_are_compared_on_validation_and_with_trials_only(a, b):
     assert not significant
 
 
+def test_a_trial_and_a_finished_cell_are_two_things(a, b):
+    a.add("T-CE", read_test=False)
+    b.add("T-CE")
+    text, _ = compare(a, b)
+    assert "0 cells in both" in text
+    assert "Only in A: 1 record\n  tiny/BM3/T-CE/1\n" in text
+
+
 def test_a_property_that_joined_later_is_no_difference_at_its_old_value(a, b):
     a.add()
     b.add(read_test=True)
