@@ -28,7 +28,7 @@ WITHOUT_EFFECT = frozenset({
 
 # Properties that joined after records had been made, with the value at which every number is as it
 # was before: with that value they stay out of the key, so that those records keep theirs.
-JOINED_LATER: Mapping[str, Any] = {"read_test": True}
+JOINED_LATER: Mapping[str, Any] = {"read_test": True, "removed_ratio": 0, "content_noise": 0}
 
 
 class CellName(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,10 @@ from recbole_guider.data.modality import (
     missing_policies,
 )
 from recbole_guider.data.neighbours import ItemNeighbours, item_neighbours, user_neighbours
-from recbole_guider.data.noise import inject
+from recbole_guider.data.noise import inject, removed_rows, swap_content
 from recbole_guider.data.prepare import not_installed
 from recbole_guider.data.splits import PHASES, Interactions, Splits, first_occurrence
-from recbole_guider.errors import InputError
+from recbole_guider.errors import InputError, nearest_name
 
 # Column that carries the ratings as given through RecBole's filtering, normalising and shuffling.
 _RATING_AS_GIVEN = "_rating_as_given"
@@ -45,13 +46,16 @@ class MultimodalDataset(Dataset):
     Args:
         config: RecBole's ``Config``; ``data_path`` is the data set's own folder. Reads
             ``modalities``, ``missing_modality``, ``unknown_item``, ``split_label_field``,
-            ``split_seed``, ``noise_ratio``, ``noise_seed`` and RecBole's keys.
+            ``split_seed``, ``noise_ratio``, ``removed_ratio``, ``content_noise``, ``noise_seed``
+            and RecBole's keys.
 
     Attributes:
         modalities: names of the loaded modalities, in configured order.
         data_hash: SHA-256 over the files that determine the data.
         splits: after ``build``, on this and on the three built data sets.
         phase: ``train``, ``valid`` or ``test`` on a built data set, else None.
+        removed: after ``build``, the training interactions that ``removed_ratio`` took away, or
+            None.
 
     Raises:
         InputError: a file is missing or wrong; the message says where and how to mend it.
@@ -61,6 +65,7 @@ class MultimodalDataset(Dataset):
     data_hash: str
     splits: Splits
     phase: str | None
+    removed: Interactions | None
 
     def item_features(self) -> dict[str, Tensor]:
         """Returns each modality's float32 [n_items, width] on the CPU; row 0 is zeros."""
@@ -69,6 +74,10 @@ class MultimodalDataset(Dataset):
     def items_with(self, modality: str) -> Tensor:
         """Returns bool [n_items]: which items have a row in the modality's file."""
         return self._features[modality].present
+
+    def swapped_items(self, modality: str) -> Tensor:
+        """Returns bool [n_items]: which items carry another's row, by ``content_noise``."""
+        return self._swapped[modality]
 
     def item_neighbours(self, modality: str, k: int) -> ItemNeighbours:
         """Returns the k nearest items by cosine in one modality, each item itself included.
@@ -108,8 +117,9 @@ class MultimodalDataset(Dataset):
         if ratio > 0:
             self.splits = inject(self.splits, ratio, int(self.config["noise_seed"]))
             parts[0].inter_feat = self._with_injected(parts[0].inter_feat)
+        self.removed = self._remove(parts[0])
         for part, phase in zip(parts, PHASES):
-            part.phase, part.splits = phase, self.splits
+            part.phase, part.splits, part.removed = phase, self.splits, self.removed
             if _RATING_AS_GIVEN in part.inter_feat:
                 part.inter_feat.drop(_RATING_AS_GIVEN)
         return list(parts)
@@ -118,7 +128,7 @@ class MultimodalDataset(Dataset):
 
     def _get_preset(self) -> None:
         super()._get_preset()
-        self.phase = None
+        self.phase = self.removed = None
         self._split_labels: np.ndarray[Any, Any] | None = None
         folder = Path(self.dataset_path)
         if not folder.is_dir():
@@ -189,6 +199,8 @@ class MultimodalDataset(Dataset):
             self.field2type[_RATING_AS_GIVEN] = FeatureType.FLOAT
         items = self.field2id_token[self.iid_field]
         self._features: dict[str, ItemFeatures] = {}
+        self._swapped: dict[str, Tensor] = {}
+        shares = self._content_noise()
         for name, path in self._modality_files.items():
             self._features[name] = align(
                 load_table(path),
@@ -197,6 +209,11 @@ class MultimodalDataset(Dataset):
                 self._missing[name],
                 self.config["unknown_item"] or "error",
             )
+            self._swapped[name] = torch.zeros(len(items), dtype=torch.bool)
+            if shares.get(name):
+                self._features[name], self._swapped[name] = swap_content(
+                    self._features[name], shares[name], int(self.config["noise_seed"]), name
+                )
             # RecBole's get_preload_weight(name) then gives the same rows.
             self._preloaded_weight[name] = self._features[name].values.numpy()
 
@@ -285,6 +302,31 @@ class MultimodalDataset(Dataset):
             given = own[name][train.injected] if name in own else rows
             columns[name] = torch.cat([values, given])
         return Interaction(columns)
+
+    def _remove(self, train: MultimodalDataset) -> Interactions | None:
+        """Takes ``removed_ratio`` of the training interactions away and returns them."""
+        ratio = float(self.config["removed_ratio"] or 0.0)
+        if ratio == 0:
+            return None
+        gone = removed_rows(self.splits, ratio, int(self.config["noise_seed"]))
+        train.inter_feat = _rows(train.inter_feat, ~gone)
+        given = self.splits.train
+        self.splits = replace(self.splits, train=given.only(~gone))
+        return given.only(gone)
+
+    def _content_noise(self) -> dict[str, float]:
+        """Returns the share of each loaded modality's items that get another's row."""
+        given = self.config["content_noise"] or 0.0
+        if not isinstance(given, dict):
+            return dict.fromkeys(self.modalities, float(given))
+        for name in given:
+            if name not in self.modalities:
+                raise InputError(
+                    f"unknown modality '{name}'",
+                    where="content_noise",
+                    mend=nearest_name(str(name), self.modalities),
+                )
+        return {name: float(share) for name, share in given.items()}
 
     def _interactions(self, feat: Any) -> Interactions:
         columns = feat.interaction

@@ -59,6 +59,15 @@ class Interactions:
         """Number of interactions."""
         return len(self.users)
 
+    def only(self, keep: Tensor) -> Interactions:
+        """Returns the interactions where ``keep``, bool [n_interactions], is True."""
+        return Interactions(
+            self.users[keep],
+            self.items[keep],
+            None if self.ratings is None else self.ratings[keep],
+            None if self.injected is None else self.injected[keep],
+        )
+
 
 @dataclass(frozen=True)
 class Splits:
