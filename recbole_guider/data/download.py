@@ -33,7 +33,7 @@ _BLOCK = 1 << 18
 _TIMEOUT = 30.0  # seconds without a byte
 _ATTEMPTS = 5
 _WAIT = 1.0  # seconds before the second attempt; doubled each time
-_PARTIAL, _VALIDATOR, _HASHES = ".part", ".validator", ".downloaded.json"
+_PARTIAL, _VALIDATOR, _HASHES = ".part", ".validator", ".checksums"
 
 
 @dataclass(frozen=True)

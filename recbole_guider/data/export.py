@@ -34,7 +34,8 @@ def export(
         layout: the data set; its files must fix the split.
         folder: made now; must not hold anything.
         missing: what an item without a row gets: ``zero`` (all that the toolbox can read), or
-            ``list``: no row, and ``<modality>_items.csv`` names the items of the others.
+            ``list``: no row, and ``<modality>_items.csv`` names the items of the others. It does
+            so for items too that are not numbered 0 to n - 1.
         keep_ids: never number anew.
 
     Returns:
@@ -121,8 +122,8 @@ def _write_interactions(table: pd.DataFrame, path: Path) -> None:
 
 def _write_features(rows: _Kept, n_items: int, missing: str, path: Path) -> int:
     """Writes a matrix; returns how many items got a row of zeros."""
-    lacking = n_items - len(rows.kept)
-    if missing == "list" and lacking:
+    numbered = set(rows.tokens) == {str(k) for k in range(n_items)}
+    if missing == "list" and not numbered:
         listed = path.with_name(path.name.replace("_feat.npy", "_items.csv"))
         listed.write_bytes("\n".join(["item", *rows.tokens, ""]).encode())
         places, height = np.arange(len(rows.kept)), len(rows.kept)
