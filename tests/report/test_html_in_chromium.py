@@ -179,6 +179,7 @@ def test_the_numbers_behind_a_mark_show_on_hover_and_on_focus(visit) -> None:
     assert first.evaluate("(cell) => cell === document.activeElement")
     for _ in range(3):
         page.keyboard.press("ArrowDown")
+    assert page.locator("#results td[tabindex='0']").count() == 1
     assert note.inner_text() == words
     assert page.locator("[aria-describedby=note]").inner_text() in words
     page.keyboard.press("ArrowRight")
