@@ -12,6 +12,7 @@ from typing import Any, Callable
 from recbole_guider.command_line import BAD_INPUT, OK, Parser, read_arguments
 from recbole_guider.data.describe import as_text, describe
 from recbole_guider.data.download import fetch_all, plan_of
+from recbole_guider.data.encode import add_options, encode
 from recbole_guider.data.export import export
 from recbole_guider.data.layout import Layout, find_layout
 from recbole_guider.data.prepare import sources
@@ -24,6 +25,7 @@ examples:
   %(prog)s download ml-1m                                raw files from their place, then prepare
   %(prog)s validate baby                                 every problem of its files at once
   %(prog)s describe baby                                 what it is, in figures
+  %(prog)s encode baby text --from titles.csv             a modality from texts or images
   %(prog)s export baby --to toolbox/baby                 back into a toolbox's folder
 """
 
@@ -88,6 +90,7 @@ def _add_named(commands: Any) -> None:
     one.add_argument("--json", action="store_true", help="for machines")
     add("download", "fetch raw files from their official place, then prepare them", _download,
         takes_properties=False)  # fmt: skip
+    add_options(add("encode", "make a modality of the items' texts or images", _encode))
     one = add("export", "write a data set as a folder of the MMRec toolbox", _export)
     one.add_argument("--to", metavar="DIR", required=True, type=Path, help="the folder to make")
     one.add_argument(
@@ -148,6 +151,15 @@ def _download(options: Any) -> int:
     raw = fetch_all(plan, options.data_path / ".raw" / options.name)
     given = ["prepare", plan.source, "--from", str(raw), "--name", options.name]
     return run([*given, *plan.arguments(), f"--data_path={options.data_path}"])
+
+
+def _encode(options: Any) -> int:
+    told = encode(_layout(options), options)
+    without = told["items without a row"]
+    lacking = f"; {without:,} items have none" if without else ""
+    rows = f"{told['rows']:,} rows of {told['width']} values"
+    print(f"{options.name}: {told['modality']}: {rows}{lacking}")
+    return OK
 
 
 def _export(options: Any) -> int:

@@ -47,7 +47,7 @@ def write_dataset(raw: RawData, folder: Path, about: Mapping[str, Any]) -> dict[
     with whole_folder(folder) as place:
         _write_interactions(raw, place / f"{name}.inter")
         modalities = {
-            modality: _write_modality(rows, modality, known, place / f"{name}.item{modality}")
+            modality: write_modality(rows, modality, known, place / f"{name}.item{modality}")
             for modality, rows in raw.modalities.items()
         }
         manifest = {
@@ -120,7 +120,7 @@ def _write_interactions(raw: RawData, path: Path) -> None:
     table.to_csv(path, sep="\t", index=False, lineterminator="\n", quoting=3, encoding="utf-8")
 
 
-def _write_modality(rows: ItemRows, modality: str, known: pd.Index, path: Path) -> dict[str, Any]:
+def write_modality(rows: ItemRows, modality: str, known: pd.Index, path: Path) -> dict[str, Any]:
     """Writes a modality's file and its compiled form; every float32 is read back as it was."""
     kept = np.flatnonzero(known.get_indexer(pd.Index(rows.tokens)) >= 0)
     width = rows.values.shape[1]

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from recbole_guider.data.prepare.sentence_model import sentence_vectors
 from recbole_guider.errors import InputError
+
+TFIDF = "tfidf"  # the encoder that needs no model
 
 
 def tfidf_svd(texts: Sequence[str], width: int, seed: int) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -47,27 +51,33 @@ def tfidf_svd(texts: Sequence[str], width: int, seed: int) -> np.ndarray[Any, np
     return rounded
 
 
-def sentence_embeddings(
-    texts: Sequence[str], model_name: str = "sentence-transformers/all-MiniLM-L6-v2"
+def encode(
+    texts: Sequence[str], encoder: str, *, width: int, seed: int, keep: Path | None
 ) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Returns the vectors of a sentence encoder; the model is downloaded on first use.
+    """Returns a vector for each text by ``tfidf``, or by a model for sentence-transformers.
 
     Args:
-        texts: one text per item.
-        model_name: a model that sentence-transformers can load.
+        texts: one text per item, none empty.
+        encoder: ``tfidf``, a model's folder, or the name of a model that the hub's cache holds.
+        width: values in a vector of ``tfidf``; a model has a width of its own.
+        seed: of ``tfidf``; a model draws nothing.
+        keep: a folder for a model's finished blocks, by which an interrupted run goes on.
 
     Returns:
-        float32 [n_texts, width of the model].
+        float32 [n_texts, width].
 
     Raises:
-        InputError: sentence-transformers is not installed.
+        InputError: the width does not fit, or the model cannot be used.
     """
-    try:
-        from sentence_transformers import SentenceTransformer
-    except ImportError as error:
-        raise InputError(
-            "sentence embeddings need the package sentence-transformers",
-            mend="Run: pip install recbole_guider[text]",
-        ) from error
-    vectors = SentenceTransformer(model_name).encode(list(texts), convert_to_numpy=True)
-    return np.asarray(vectors, dtype=np.float32)
+    if encoder == TFIDF:
+        return tfidf_svd(texts, width, seed).astype(np.float32)
+    return sentence_embeddings(texts, encoder, keep)
+
+
+def sentence_embeddings(
+    texts: Sequence[str],
+    model_name: str = "sentence-transformers/all-MiniLM-L6-v2",
+    keep: Path | None = None,
+) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Returns the vectors of a sentence encoder; see ``sentence_model.sentence_vectors``."""
+    return sentence_vectors(texts, model_name, keep)
