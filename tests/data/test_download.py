@@ -14,7 +14,7 @@ import zipfile
 import pytest
 import yaml
 
-from recbole_guider.data import download
+from recbole_guider.data import commands, download
 from recbole_guider.data.__main__ import main
 from recbole_guider.data.download import Plan, RemoteFile, fetch, fetch_all, plan_of
 from recbole_guider.data.prepare import sources
@@ -295,6 +295,8 @@ def sections():
 def test_every_section_names_a_source_and_files(name):
     plan = plan_of(name)
     assert plan.source in sources.SOURCES
+    given = ["prepare", plan.source, "--from", "raw", "--name", "x", *plan.arguments()]
+    assert commands._parser().parse_args(given).source is sources.SOURCES[plan.source]
     assert all(file.url.startswith("https://") and file.name for file in plan.files)
     assert len({file.name for file in plan.files}) == len(plan.files)
     assert all(file.sha256 is None or re.fullmatch("[0-9a-f]{64}", file.sha256)
