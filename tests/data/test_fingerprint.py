@@ -6,7 +6,7 @@ import tempfile
 import pytest
 
 from recbole_guider.data import fingerprint as module
-from recbole_guider.data.fingerprint import file_hash, fingerprint
+from recbole_guider.data.fingerprint import file_hash, fingerprint, unchanged_hash
 from recbole_guider.errors import InputError
 from recbole_guider.replacing import replacing
 
@@ -119,3 +119,16 @@ def test_a_copy_that_keeps_the_times_is_noticed(tmp_path):
 def test_an_unreadable_folder_is_one_line(tmp_path):
     with pytest.raises(InputError, match="cannot be read"):
         fingerprint(tmp_path / "nowhere", "hy")
+
+
+def test_a_kept_hash_is_read_for_an_unchanged_file_only(folder, monkeypatch):
+    path = folder / "toy.itemtext"
+    assert unchanged_hash(path) == file_hash(path)
+    assert not (folder / ".toy.hashes.json").exists()  # only fingerprint keeps hashes
+    fingerprint(folder, "toy")
+    expected = file_hash(path)
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "file_hash", lambda path: pytest.fail(f"{path} was read"))
+        assert unchanged_hash(path) == expected
+    path.write_text("other")
+    assert unchanged_hash(path) == file_hash(path)
