@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -35,6 +36,7 @@ _Loader.add_implicit_resolver(
 )
 
 
+@functools.cache
 def properties_folder() -> Path:
     """Returns the folder of the property files: inside the installed package or in the checkout."""
     package = Path(__file__).resolve().parent
@@ -44,7 +46,8 @@ def properties_folder() -> Path:
 
 def names(kind: str) -> list[str]:
     """Returns the sorted names of one kind of property file (model, method, dataset or grid)."""
-    return sorted(path.stem for path in (properties_folder() / kind).glob("*.yaml"))
+    folder = os.path.join(properties_folder(), kind)
+    return sorted(one[:-5] for one in os.listdir(folder) if one.endswith(".yaml"))
 
 
 def property_file(kind: str, name: str) -> Path:

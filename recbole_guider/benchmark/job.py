@@ -44,9 +44,8 @@ class Job:
         repeat: Callable[[CellName], str],
     ) -> None:
         self.selection = selection
-        self.wanted = _with_trials(selection, selection.cells)
-        if only:
-            self.wanted = self._only(only)
+        self.cells = _with_trials(selection, selection.cells)
+        self.wanted = self._only(only) if only else self.cells
         self.store = Store(results)
         self.tuning = Tuning(selection.trials, self.store)
         threads = max(int(cell.properties["torch_threads"]) for cell in self.wanted)
@@ -55,7 +54,7 @@ class Job:
 
     def _only(self, only: str) -> list[Cell]:
         """Returns the cell of this name, after the trials that choose its values if it has any."""
-        cells = {str(cell.name): cell for cell in self.wanted}
+        cells = {str(cell.name): cell for cell in self.cells}
         if only not in cells:
             raise InputError(
                 f"'{only}' is no cell of this grid", where="--only", mend=nearest_name(only, cells)
@@ -114,7 +113,7 @@ class Job:
             workers=self.workers,
             repeat=self.repeat,
             progress=progress,
-            fresh=all(self._state(cell) for cell in self.wanted),
+            fresh=all(self._state(cell) for cell in self.cells),
             run=run,
             follow=follow,
             **options,

@@ -19,8 +19,16 @@ from recbole_guider.benchmark.cell import Cell
 from recbole_guider.benchmark.crew import POLL, Order, Outcome
 from recbole_guider.benchmark.places import VISIBLE, default_workers, free_gpu, gpus_here
 from recbole_guider.benchmark.processes import process_context
-from recbole_guider.benchmark.store import Failure
-from recbole_guider.benchmark.work import BUSY, FAILED, REFUSED, Check, check_input, work
+from recbole_guider.benchmark.store import Failure, StoreError
+from recbole_guider.benchmark.work import (
+    BUSY,
+    FAILED,
+    REFUSED,
+    UNWRITABLE,
+    Check,
+    check_input,
+    work,
+)
 from recbole_guider.errors import InputError
 
 
@@ -96,10 +104,21 @@ class LocalCrew:
             yield job.cell, self.outcome(job.cell, job.process.exitcode)
 
     def outcome(self, cell: Cell, code: int | None) -> Outcome | None:
-        """Returns what a process that ended with an exit code left in the store."""
+        """Returns what a process that ended with an exit code left in the store.
+
+        Raises:
+            StoreError: it could not write there, and neither could those that follow.
+        """
         store = self.order.store
         if code == BUSY:
             return None
+        if code == UNWRITABLE:
+            store.open()  # says why, if that has not changed
+            raise StoreError(
+                f"the result of {cell.name} could not be written",
+                where=store.folder,
+                mend=f"See {store.log_file(cell.key)}; finished cells are kept.",
+            )
         record = store.record(cell)
         if record is not None:
             return record

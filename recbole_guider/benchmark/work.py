@@ -14,19 +14,19 @@ import traceback
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, NoReturn
 
 from recbole_guider.benchmark.cell import Cell
 from recbole_guider.benchmark.places import VISIBLE
-from recbole_guider.benchmark.store import Failure, Store
+from recbole_guider.benchmark.store import Failure, Store, StoreError
 from recbole_guider.errors import InputError
 
 Run = Callable[[Cell], Mapping[str, Any]]
 Check = Callable[[Cell], None]
 
-# Exit codes of a cell's process: with the reason in the store, for a user's mistake, and where
-# another process has the cell.
-FAILED, REFUSED, BUSY = 81, 82, 83
+# Exit codes of a cell's process: with the reason in the store, for a user's mistake, where another
+# process has the cell, and where the store cannot be written.
+FAILED, REFUSED, BUSY, UNWRITABLE = 81, 82, 83, 84
 _TRACEBACK_LINES = 12
 
 
@@ -67,13 +67,19 @@ def work(cell: Cell, folder: Path, repeat: str, run: Run, gpu: str | None) -> No
                 )
             seconds = {**result["seconds"], "total": time.perf_counter() - started}
             store.write(cell, {**result, "seconds": seconds, "gpu": _gpu()})
+        except StoreError:
+            _end_unwritten()
         except BaseException as error:
-            traceback.print_exc()
+            with contextlib.suppress(OSError):  # the log may lie on a full disk
+                traceback.print_exc()
             refused = isinstance(error, InputError)
             lines = [] if refused else traceback.format_exc().splitlines()[-_TRACEBACK_LINES:]
             trace = "\n".join(lines)
             failure = Failure(cell.name, _reason(error), trace, repeat, str(log), refused)
-            store.write_failure(cell.key, failure)
+            try:
+                store.write_failure(cell.key, failure)
+            except StoreError:
+                _end_unwritten()
             sys.exit(REFUSED if refused else FAILED)
 
 
@@ -107,6 +113,16 @@ def _settle(log: Path) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _redirect_output(log)
+
+
+def _end_unwritten() -> NoReturn:
+    """Ends this process, whose log may be as impossible to write as its record."""
+    with contextlib.suppress(OSError):
+        traceback.print_exc()
+    null = os.open(os.devnull, os.O_WRONLY)  # takes what waits to be flushed
+    os.dup2(null, 1)
+    os.dup2(null, 2)
+    sys.exit(UNWRITABLE)
 
 
 def _on_gpu(cell: Cell, gpu: str | None) -> Cell:

@@ -6,6 +6,7 @@ such cells the way the command line would, in processes of their own.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -52,6 +53,14 @@ def result_of(cell):
 
 def slow(cell):
     time.sleep(0.05)
+    return result_of(cell)
+
+
+def filling(cell):
+    """Leaves no room for its result on the disk of the file that is named in the notes."""
+    notes = Path(cell.properties["checkpoint_dir"])
+    with contextlib.suppress(OSError):
+        Path((notes / "filler.txt").read_text()).write_bytes(bytes(1 << 20))
     return result_of(cell)
 
 

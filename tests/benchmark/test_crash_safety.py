@@ -178,3 +178,17 @@ def test_a_really_full_disk_is_one_line_and_goes_on_once_there_is_room(small_dis
     filler.unlink()
     store.write(make_cell(OTHER), make_result())
     assert store.read(OTHER) is not None
+
+
+def test_a_disk_that_fills_while_cells_run_ends_the_run(small_disk, data_path):
+    selection = fake_grid.selection_of(data_path)
+    only = fake_grid.job_of(selection, small_disk / "r", only=str(selection.cells[0].name))
+    only.run(fake_grid.result_of, check=None, preload=fake_grid.LIGHT)
+    (data_path / "notes" / "filler.txt").write_text(str(small_disk / "filler"))
+    job = fake_grid.job_of(selection, small_disk / "r", workers=1)
+    with pytest.raises(StoreError, match="No space left on device"):
+        job.run(fake_grid.filling, check=None, preload=fake_grid.LIGHT)
+    assert len(fake_grid.computed(data_path)) == 2  # the next cells are not even begun
+    assert [record.cell for record in job.board()["records"]] == [selection.cells[0].name]
+    (small_disk / "filler").unlink()
+    assert job.run(fake_grid.result_of, check=None, preload=fake_grid.LIGHT) == {}
