@@ -10,6 +10,7 @@ import pytest
 
 from recbole_guider.data.__main__ import main
 from recbole_guider.data.feature_table import load_table
+from recbole_guider.errors import InputError
 
 PAIRS = [
     (f"u{u}", f"i{(u + k) % 8}", 1 + (u + k) % 5, 100 * k + u) for u in range(6) for k in range(5)
@@ -169,6 +170,28 @@ def test_texts_are_encoded_and_an_empty_text_has_no_row(raw):
     assert sorted(found.tokens) == ITEMS[:6]
     assert found.values.shape == (6, 2)
     assert manifest(raw)["modalities"]["text"]["items without a row"] == 2
+
+
+def test_a_sentence_encoder_keeps_what_it_has_done_until_the_data_set_is_there(raw, monkeypatch):
+    seen = []
+
+    def encode(texts, encoder, *, width, seed, keep):
+        seen.append((list(texts), encoder, keep))
+        keep.mkdir(parents=True, exist_ok=True)
+        if len(seen) == 1:
+            raise InputError("interrupted")
+        return np.eye(len(texts), 3, dtype=np.float32)
+
+    monkeypatch.setattr("recbole_guider.data.prepare.encoding.encode", encode)
+    (raw / "titles.csv").write_text("item,title\ni1,One\ni2,Two\n")
+    options = ("--texts", f"text={raw / 'titles.csv'}", "--text-encoder", "a/model")
+    assert prepare(raw, *options) == 2
+    kept = raw / "data" / ".toy.encoding"
+    assert kept.is_dir()
+    assert prepare(raw, *options) == 0
+    assert seen == 2 * [(["One", "Two"], "a/model", kept)]
+    assert not kept.exists()
+    assert manifest(raw)["text"] == {"text": {"extractor": "a/model"}}
 
 
 @pytest.mark.parametrize(

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from recbole_guider.data.prepare.raw import ItemRows, RawData
-from recbole_guider.data.prepare.text import sentence_embeddings, tfidf_svd
+from recbole_guider.data.prepare.text import TFIDF, encode
 
 
-def with_text(raw: RawData, encoder: str, width: int, seed: int) -> tuple[RawData, dict[str, Any]]:
+def with_text(
+    raw: RawData, encoder: str, width: int, seed: int, keep: Path
+) -> tuple[RawData, dict[str, Any]]:
     """Encodes the texts of the items with interactions; an item with an empty text has no row.
 
     Args:
@@ -19,6 +22,7 @@ def with_text(raw: RawData, encoder: str, width: int, seed: int) -> tuple[RawDat
         encoder: ``tfidf``, or a model for sentence-transformers.
         width: values in a row of ``tfidf``; a model has a width of its own.
         seed: of ``tfidf``.
+        keep: a folder in which a model leaves what it has done, for a run that is begun again.
 
     Returns:
         The data with a modality for each of its texts, and an entry for the manifest.
@@ -33,8 +37,8 @@ def with_text(raw: RawData, encoder: str, width: int, seed: int) -> tuple[RawDat
         if not named:
             continue
         texts = [of_item[item] for item in named]
-        own = encoder == "tfidf"
-        values = tfidf_svd(texts, width, seed) if own else sentence_embeddings(texts, encoder)
+        own = encoder == TFIDF
+        values = encode(texts, encoder, width=width, seed=seed, keep=None if own else keep)
         extractor = "TF-IDF of character 3-5-grams, truncated SVD" if own else encoder
         modalities[name] = ItemRows(named, values, raw.sources[-1], extractor)
         told[name] = {"extractor": extractor, **({"seed": seed} if own else {})}

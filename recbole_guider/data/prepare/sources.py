@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from argparse import ArgumentParser
 from collections.abc import Mapping
 from pathlib import Path
@@ -75,11 +76,14 @@ def prepare(source: Source, name: str, data_path: Path, options: Any) -> dict[st
     raw = source.add_content(raw, options)
     if hasattr(options, "split"):
         raw, told["split"] = with_split(raw, options.split, options.split_seed)
+    keep = data_path / f".{name}.encoding"
     if raw.texts:
         raw, told["text"] = with_text(
-            raw, options.text_encoder, options.text_width, options.split_seed
+            raw, options.text_encoder, options.text_width, options.split_seed, keep
         )
-    return write_dataset(raw, folder, {"source": kind, **told})
+    manifest = write_dataset(raw, folder, {"source": kind, **told})
+    shutil.rmtree(keep, ignore_errors=True)
+    return manifest
 
 
 def _filtered(raw: RawData, options: Any) -> tuple[RawData, dict[str, Any]]:
