@@ -22,6 +22,7 @@ from recbole_guider.errors import InputError
 _EXAMPLES = """\
 examples:
   %(prog)s prepare mmrec --from raw/baby --name baby     atomic files from a toolbox's folder
+  %(prog)s prepare csv --interactions a.csv --name shop  the same from tables of one's own
   %(prog)s download ml-1m                                raw files from their place, then prepare
   %(prog)s validate baby                                 every problem of its files at once
   %(prog)s describe baby                                 what it is, in figures
