@@ -1,23 +1,17 @@
-"""The catalogue of malformed files and options: one line says what, where and how to mend it."""
+"""The catalogue of malformed atomic files and options, each refused in one line."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
 import pytest
+from bad_input import Case, check, one_line, refused
 from toy_sets import (
     IMAGE,
     INTER,
-    RAW_INTER,
-    Spoil,
-    array,
     as_folder,
     content,
-    cut,
     gone,
     replace,
     snapshot,
@@ -26,142 +20,6 @@ from toy_sets import (
 )
 
 from recbole_guider.__main__ import main as train
-from recbole_guider.data.__main__ import main
-
-
-class Case(NamedTuple):
-    """One way to be wrong.
-
-    Attributes:
-        what: the mistake.
-        spoil: makes it.
-        where: how the place in the message ends: a file, with its line where there is one.
-        says: words of the message: what was found, what is expected, how to mend it.
-        options: further arguments.
-    """
-
-    what: str
-    spoil: Spoil
-    where: str
-    says: tuple[str, ...]
-    options: tuple[str, ...] = ()
-
-
-def wide(*rows: object) -> np.ndarray:
-    return np.array(rows, dtype=np.float32)
-
-
-ARCHIVE = np.arange(12, dtype=np.float32).reshape(3, 4)
-
-RAW = [
-    Case("empty interactions", content("toy.inter", ""), "toy.inter", ("is empty", "header")),
-    Case("a header alone", content("toy.inter", "userID\titemID\tx_label\n"), "toy.inter",
-         ("holds no row", "one row at least")),
-    Case("no interaction file", gone("toy.inter"), "raw", ("expected one", "*.inter")),
-    Case("two interaction files", content("other.inter", RAW_INTER), "raw",
-         ("expected one", "other.inter", "toy.inter")),
-    Case("a column misspelt", replace("toy.inter", "itemID", "itemId"), "toy.inter:1",
-         ("no column 'itemID'", "userID, itemId", "Did you mean 'itemId'")),
-    Case("no label column", content("toy.inter", "userID\titemID\n0\t0\n1\t1\n2\t2\n"),
-         "toy.inter:1", ("no column 'x_label'", "userID, itemID")),
-    Case("a column twice", content("toy.inter", "userID\titemID\tx_label\tx_label\n0\t0\t0\t0\n"),
-         "toy.inter:1", ("two columns 'x_label'", "Rename or remove")),
-    Case("a row cut short", replace("toy.inter", "1\t2\t2", "1\t2"), "toy.inter:5",
-         ("2 columns", "expected 3", "Complete or remove")),
-    Case("a row too long", replace("toy.inter", "1\t2\t2", "1\t2\t2\t2"), "toy.inter:5",
-         ("4 columns", "expected 3")),
-    Case("blanks between columns", replace("toy.inter", "0\t2\t1", "0 2 1"), "toy.inter:3",
-         ("1 column", "expected 3")),
-    Case("a blank line", replace("toy.inter", "0\t2\t1\n", "\n"), "toy.inter:3", ("expected 3",)),
-    Case("a label of 3", replace("toy.inter", "1\t2\t2", "1\t2\t3"), "toy.inter:5",
-         ("'3' in", "column", "expected 0 (training)", "Correct")),
-    Case("a negative label", replace("toy.inter", "0\t2\t1", "0\t2\t-1"), "toy.inter:3",
-         ("'-1' in", "column", "expected 0 (training)")),
-    Case("a word for a label", replace("toy.inter", "1\t2\t2", "1\t2\ttest"), "toy.inter:5",
-         ("'test' in column 'x_label'", "expected a finite number")),
-    Case("a label that is no number", replace("toy.inter", "1\t2\t2", "1\t2\tnan"), "toy.inter:5",
-         ("'nan' in column 'x_label'", "expected")),
-    Case("no user", replace("toy.inter", "1\t2\t2", "\t2\t2"), "toy.inter:5",
-         ("'' in column 'userID'", "expected a name")),
-    Case("a blank before an item", replace("toy.inter", "1\t2\t2", "1\t 2\t2"), "toy.inter:5",
-         ("' 2' in column 'itemID'", "blank")),
-    Case("no validation", replace("toy.inter", "0\t2\t1", "0\t2\t0"), "",
-         ("no interaction has x_label 1", "split")),
-    Case("no test", replace("toy.inter", "1\t2\t2", "1\t2\t0"), "",
-         ("no interaction has x_label 2",)),
-    Case("an item that is no number", replace("toy.inter", "1\t1\t0", "1\tB00\t0"), "toy.inter",
-         ("'B00'", "Number the items from 0")),
-    Case("an item below 0", replace("toy.inter", "1\t1\t0", "1\t-1\t0"), "toy.inter",
-         ("'-1'", "Number the items from 0")),
-    Case("Latin-1 text", lambda raw: content("toy.inter", RAW_INTER.replace("1\t1", "é\t1")
-         .encode("latin-1"))(raw), "toy.inter:4", ("not UTF-8", "Save it as UTF-8")),
-    Case("UTF-16 text", replace("toy.inter", "userID", "userID", "utf-16"), "toy.inter:1",
-         ("UTF-8",)),
-    Case("too few feature rows", array("image_feat.npy", ARCHIVE[:2]), "image_feat.npy",
-         ("2 rows", "items are numbered 0 to 2", "image_items.csv")),
-    Case("too many feature rows", array("image_feat.npy", np.ones((5, 2)) * [[1], [2], [3], [4],
-         [5]]), "image_feat.npy", ("5 rows", "0 to 2")),
-    Case("an item without a row of features", replace("toy.inter", "1\t1\t0", "1\t7\t0"),
-         "_feat.npy", ("3 rows", "0 to 7")),
-    Case("objects", array("image_feat.npy", np.array([["a", 1]], dtype=object)), "image_feat.npy",
-         ("Python objects", "never unpickled", "plain array")),
-    Case("text features as text", array("text_feat.npy", np.array([["a"], ["b"], ["c"]])),
-         "text_feat.npy", ("expected real numbers",)),
-    Case("complex features", array("text_feat.npy", np.ones((3, 2), complex)), "text_feat.npy",
-         ("complex128", "expected real numbers")),
-    Case("one number for each item", array("text_feat.npy", np.arange(3.0)), "text_feat.npy",
-         ("shape (3,)", "[items, width]")),
-    Case("a cube", array("text_feat.npy", np.ones((3, 2, 2))), "text_feat.npy",
-         ("shape (3, 2, 2)",)),
-    Case("no width", array("text_feat.npy", np.ones((3, 0))), "text_feat.npy", ("shape (3, 0)",)),
-    Case("truncated features", cut("image_feat.npy", 150), "image_feat.npy",
-         ("damaged", "Fetch or save it again")),
-    Case("features cut in their header", cut("image_feat.npy", 30), "image_feat.npy",
-         ("damaged",)),
-    Case("empty features", content("image_feat.npy", ""), "image_feat.npy",
-         ("damaged", "Fetch")),
-    Case("features that are text", content("image_feat.npy", "1 2 3\n"), "image_feat.npy",
-         ("Python objects", )),
-    Case("features in a folder", as_folder("image_feat.npy"), "image_feat.npy",
-         ("cannot be read",)),
-    Case("NaN", array("image_feat.npy", wide([1, 2], [3, np.nan], [5, 6])), "image_feat.npy",
-         ("row 1, column 1 is nan", "expected a finite number", "Repair")),
-    Case("infinite", array("image_feat.npy", wide([1, 2], [3, 4], [-np.inf, 6])), "image_feat.npy",
-         ("row 2, column 0 is -inf",)),
-    Case("beyond float32", array("image_feat.npy", np.array([[1.0], [1e300], [2.0]])),
-         "image_feat.npy", ("row 1, column 0 is 1e+300",)),
-    Case("constant", array("image_feat.npy", np.full((3, 4), 0.5)), "image_feat.npy",
-         ("all 3 rows are equal", "Extract the features again")),
-    Case("zeros", array("image_feat.npy", np.zeros((3, 4))), "image_feat.npy",
-         ("all 3 rows are equal",)),
-    Case("a list of items that is too short", content("image_items.csv", "item\n0\n1\n"),
-         "image_items.csv", ("names 2 items", "3 rows")),
-    Case("a list that names an item twice", content("image_items.csv", "item\n0\n1\n1\n"),
-         "image_items.csv:4", ("'1' occurs again", "Keep one")),
-    Case("a list without its column", content("image_items.csv", "id\n0\n1\n2\n"),
-         "image_items.csv:1", ("no column 'item'",)),
-    Case("a list of other items", content("image_items.csv", "item\nx\ny\nz\n"), "image_feat.npy",
-         ("none of its 3 rows belongs to an item",)),
-    Case("no id map", gone("text_feat.npy"), "u_id_mapping.csv", ("cannot be read",),
-         ("--original-ids",)),
-]  # fmt: skip
-
-MAPS = {
-    "u_id_mapping.csv": "user_id\tuserID\nann\t0\nbob\t1\ncy\t2\n",
-    "i_id_mapping.csv": "asin\titemID\nA1\t0\nB2\t1\nC3\t2\n",
-}
-MAPPED = [
-    Case("a map with a hole", replace("i_id_mapping.csv", "B2\t1\n", ""), "toy.inter:4",
-         ("'1' in column 'itemID' is not in the id map", "Complete the map")),
-    Case("a map that names twice", replace("i_id_mapping.csv", "B2", "A1"), "i_id_mapping.csv:3",
-         ("'A1' occurs again",)),
-    Case("a map with an id twice", replace("u_id_mapping.csv", "cy\t2", "cy\t1"),
-         "u_id_mapping.csv:4", ("'1' occurs again",)),
-    Case("a map without names", content("u_id_mapping.csv", "userID\n0\n1\n2\n"),
-         "u_id_mapping.csv:1", ("expected userID and one of names",)),
-    Case("a map without ids", content("u_id_mapping.csv", "name\tid\nann\t0\n"),
-         "u_id_mapping.csv:1", ("no column 'userID'",)),
-]  # fmt: skip
 
 ABSENT = [  # training says that no such data set is installed
     Case("no interactions", gone("toy.inter"), "toy.inter", ("file is missing",)),
@@ -281,49 +139,6 @@ COMMANDS = [
 ]  # fmt: skip
 
 
-def one_line(captured: str) -> str:
-    """Returns the one line that begins with ``error:``."""
-    assert "Traceback" not in captured
-    lines = [line for line in captured.splitlines() if line.startswith("error: ")]
-    assert len(lines) == 1, captured
-    return lines[0]
-
-
-def check(line: str, case: Case) -> None:
-    where = line.removeprefix("error: ")
-    if case.where:
-        assert f"{case.where}: " in where.split(" ", 1)[0] + " ", line
-    for words in case.says:
-        assert words in line
-    assert line.count(". ") >= 1, f"no word on how to mend it: {line}"
-
-
-def refused(arguments: list[str], place: Path, capsys, command=main) -> str:
-    """Runs a command that must fail; returns its one line."""
-    before = snapshot(place)
-    assert command(arguments) == 2
-    assert snapshot(place) == before
-    return one_line(capsys.readouterr().err)
-
-
-@pytest.mark.parametrize("case", RAW, ids=lambda case: case.what)
-def test_prepare_refuses(case, tmp_path, capsys):
-    raw = write_raw(tmp_path / "raw")
-    case.spoil(raw)
-    given = ["prepare", "mmrec", "--from", str(raw), "--name", "toy", *case.options]
-    check(refused([*given, f"--data_path={tmp_path / 'data'}"], tmp_path, capsys), case)
-
-
-@pytest.mark.parametrize("case", MAPPED, ids=lambda case: case.what)
-def test_prepare_refuses_id_maps(case, tmp_path, capsys):
-    raw = write_raw(tmp_path / "raw")
-    for name, text in MAPS.items():
-        (raw / name).write_text(text)
-    case.spoil(raw)
-    given = ["prepare", "mmrec", "--from", str(raw), "--name", "toy", "--original-ids"]
-    check(refused([*given, f"--data_path={tmp_path / 'data'}"], tmp_path, capsys), case)
-
-
 @pytest.mark.parametrize("case", ABSENT + ATOMIC, ids=lambda case: case.what)
 def test_validate_refuses(case, tmp_path, capsys):
     case.spoil(write_atomic(tmp_path / "toy"))
@@ -365,21 +180,6 @@ def test_a_file_in_the_place_of_a_folder(place, tmp_path, capsys):
     raw = write_raw(tmp_path / "raw")
     given = ["prepare", "mmrec", "--from", str(raw), "--name", "toy", data]
     assert str(tmp_path / "data") in refused(given, tmp_path, capsys)
-
-
-def test_no_permission_to_write(tmp_path, capsys, monkeypatch):
-    import tempfile
-
-    def refuse(*args, **options):
-        raise PermissionError(13, "Permission denied")
-
-    raw = write_raw(tmp_path / "raw")
-    (tmp_path / "data").mkdir()
-    monkeypatch.setattr(tempfile, "mkdtemp", refuse)
-    given = ["prepare", "mmrec", "--from", str(raw), "--name", "toy"]
-    line = refused([*given, f"--data_path={tmp_path / 'data'}"], tmp_path, capsys)
-    assert "cannot be written (Permission denied)" in line
-    assert "--data_path" in line
 
 
 @pytest.mark.parametrize(
