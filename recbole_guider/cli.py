@@ -196,7 +196,7 @@ def _doctor(results: str, data_path: str) -> int:
 
 
 def _compare(first: str, second: str) -> int:
-    from recbole_guider.report.between import compare_folders
+    from recbole_guider.report.stores.compare import compare_folders
 
     text, differ = compare_folders(first, second)
     print(text)

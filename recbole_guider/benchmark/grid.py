@@ -15,7 +15,7 @@ from recbole_guider.property_layers import load_properties, names, property_file
 
 _LISTS = ("datasets", "backbones", "methods", "baselines", "metrics")
 _OTHERS = ("title", "fallback_dataset", "seeds", "overrides", "vary", "search", "figure")
-FIGURES = ("settings", "training", "scores")  # kinds of figures, see recbole_guider.report.figures
+FIGURES = ("settings", "training", "scores")  # see recbole_guider.report.figures.drawing
 
 
 @dataclass(frozen=True)

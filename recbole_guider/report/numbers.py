@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from recbole_guider.report.board import Board
 from recbole_guider.report.comparison import Against
-from recbole_guider.report.published import figure_at, notes_on, sources
+from recbole_guider.report.published.lookup import figure_at, notes_on, sources
 from recbole_guider.report.results import ResultKey
 from recbole_guider.report.statistics import compare_paired, wilcoxon_paired
 

@@ -18,7 +18,9 @@ from recbole_guider.report.board import Board, arrange
 from recbole_guider.report.chosen import Choice, Kind, chosen_table
 from recbole_guider.report.comparison import Against
 from recbole_guider.report.detection import detection_csv, detection_table
-from recbole_guider.report.figures import drawing_of, render_svg
+from recbole_guider.report.figures.drawing import drawing_of, render_svg
+from recbole_guider.report.figures.ranks import ranks_svg
+from recbole_guider.report.html.page import render_page
 from recbole_guider.report.latex import render_latex
 from recbole_guider.report.markdown import (
     SIGNIFICANCE,
@@ -31,10 +33,8 @@ from recbole_guider.report.markdown import (
 )
 from recbole_guider.report.missing import missing
 from recbole_guider.report.numbers import render_csv
-from recbole_guider.report.page import render_page
-from recbole_guider.report.published import published_section
+from recbole_guider.report.published.lookup import published_section
 from recbole_guider.report.ranks import ranks_section
-from recbole_guider.report.ranks_figure import ranks_svg
 from recbole_guider.report.results import CellKey, Record, ResultKey
 from recbole_guider.report.settings_tables import gains_by_setting, results_by_setting
 

@@ -12,7 +12,7 @@ from recbole_guider.benchmark import record as record_module
 from recbole_guider.benchmark.cell import Cell, CellName
 from recbole_guider.benchmark.store import Failure, Store
 from recbole_guider.errors import InputError
-from recbole_guider.report.between import compare_folders
+from recbole_guider.report.stores.compare import compare_folders
 
 N = 80
 

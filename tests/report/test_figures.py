@@ -12,9 +12,9 @@ import pytest
 from matplotlib.figure import Figure
 
 from recbole_guider.report.board import arrange
-from recbole_guider.report.figures import KINDS, drawing_of, render_svg
-from recbole_guider.report.panels import looks
-from recbole_guider.report.score_figure import area_under_curve
+from recbole_guider.report.figures.drawing import KINDS, drawing_of, render_svg
+from recbole_guider.report.figures.panels import looks
+from recbole_guider.report.figures.scores import area_under_curve
 from recbole_guider.report.tables import render
 
 LAMBDAS = {f"ot_regularization={value}": value for value in (0.1, 0.01, 1)}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from recbole_guider.report.markup import Html, element, join
-from recbole_guider.report.page_figures import inline_svg
-from recbole_guider.report.page_words import html_of, inline, sections
+from recbole_guider.report.html.inline_figures import inline_svg
+from recbole_guider.report.html.markup import Html, element, join
+from recbole_guider.report.html.words import html_of, inline, sections
 
 
 def test_text_is_escaped_once_and_elements_are_not() -> None:

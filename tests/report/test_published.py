@@ -12,8 +12,8 @@ from recbole_guider.property_layers import (
     property_file,
     resolve,
 )
-from recbole_guider.report import published
-from recbole_guider.report.published import Counterpart, Figure, figures, sources
+from recbole_guider.report.published import lookup as published
+from recbole_guider.report.published.lookup import Counterpart, Figure, figures, sources
 from recbole_guider.report.tables import render
 
 

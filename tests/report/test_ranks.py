@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from recbole_guider.report.board import arrange
+from recbole_guider.report.figures.ranks import ranks_svg
 from recbole_guider.report.ranks import (
     critical_difference,
     friedman,
@@ -15,7 +16,6 @@ from recbole_guider.report.ranks import (
     rank_methods,
     ranks_section,
 )
-from recbole_guider.report.ranks_figure import ranks_svg
 from recbole_guider.report.tables import render
 
 # Ranks of C4.5, C4.5+m, C4.5+cf and C4.5+m+cf on 14 data sets (Demsar, Statistical Comparisons of

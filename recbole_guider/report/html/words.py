@@ -9,7 +9,7 @@ import re
 from collections.abc import Container, Sequence
 from typing import NamedTuple
 
-from recbole_guider.report.markup import Html, element, join
+from recbole_guider.report.html.markup import Html, element, join
 
 _IMAGE = re.compile(r"!\[(.*)\]\(([^)]+)\)")
 _LISTS = {"ul": re.compile(r"- "), "ol": re.compile(r"\d+\. ")}

@@ -12,9 +12,9 @@ from tabulate import tabulate
 from recbole_guider.benchmark.record import DamagedError, Record
 from recbole_guider.benchmark.store import Store
 from recbole_guider.errors import InputError
-from recbole_guider.report.differences import Compared, Origin, compare_pairs
 from recbole_guider.report.markdown import SIGNIFICANCE
-from recbole_guider.report.matching import Alone, match
+from recbole_guider.report.stores.differences import Compared, Origin, compare_pairs
+from recbole_guider.report.stores.matching import Alone, match
 
 _WIDTH = 40  # characters of a value in a table
 

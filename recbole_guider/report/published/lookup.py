@@ -1,6 +1,6 @@
 """Published figures beside ours: what the papers print for the same place, and what differs.
 
-``published.csv`` holds the figures, ``published_sources.yaml`` where they come from. The property
+``published.csv`` holds the figures, ``sources.yaml`` where they come from. The property
 file of a data set or method may say whose figures it is set beside, and what is to be known then::
 
     published: {as: baby, note: "..."}
@@ -29,7 +29,7 @@ class Figure(NamedTuple):
     Attributes:
         value: the number.
         printed: its digits.
-        source: a name of ``published_sources.yaml``.
+        source: a name of ``sources.yaml``.
         note: what is to be known about this figure, such as a suspected typo; often empty.
     """
 
@@ -69,7 +69,7 @@ def figures() -> dict[tuple[str, str, str, str], Figure]:
 @functools.cache
 def sources() -> dict[str, Source]:
     """Returns the sources by name."""
-    content = load_properties(_FOLDER / "published_sources.yaml")
+    content = load_properties(_FOLDER / "sources.yaml")
     return {
         name: Source(one["title"], one["protocol"], one["note"].strip())
         for name, one in content.items()

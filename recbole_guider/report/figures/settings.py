@@ -7,7 +7,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from recbole_guider.report.board import Board
-from recbole_guider.report.panels import Drawing, Look, Panel, block_title, line_entry, looks
+from recbole_guider.report.figures.panels import (
+    Drawing,
+    Look,
+    Panel,
+    block_title,
+    line_entry,
+    looks,
+)
 from recbole_guider.report.results import ResultKey
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from recbole_guider.report.board import Board
-from recbole_guider.report.figures import render_svg
-from recbole_guider.report.panels import Drawing, Panel
+from recbole_guider.report.figures.drawing import render_svg
+from recbole_guider.report.figures.panels import Drawing, Panel
 from recbole_guider.report.ranks import Ranks, rank_methods
 
 if TYPE_CHECKING:

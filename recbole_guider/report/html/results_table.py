@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 
 from recbole_guider.report.board import Board
 from recbole_guider.report.comparison import Against
+from recbole_guider.report.html.markup import Html, element, join
+from recbole_guider.report.html.words import box
 from recbole_guider.report.markdown import HOLE, SIGNIFICANCE, percent, value
-from recbole_guider.report.markup import Html, element, join
-from recbole_guider.report.page_words import box
 from recbole_guider.report.results import ResultKey
 
 _SIGNS = {1: "*", -1: "†"}

@@ -12,10 +12,10 @@ import math
 from typing import Any, Callable
 
 from recbole_guider.report.board import Board
-from recbole_guider.report.panels import Drawing
-from recbole_guider.report.score_figure import draw_scores
-from recbole_guider.report.settings_figure import draw_settings
-from recbole_guider.report.training_figure import draw_training
+from recbole_guider.report.figures.panels import Drawing
+from recbole_guider.report.figures.scores import draw_scores
+from recbole_guider.report.figures.settings import draw_settings
+from recbole_guider.report.figures.training import draw_training
 
 KINDS: dict[str, Callable[[Board], Drawing]] = {
     "settings": draw_settings,

@@ -6,7 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Callable
 
 from recbole_guider.report.board import Board
-from recbole_guider.report.panels import Drawing, Look, Panel, block_title, line_entry, looks
+from recbole_guider.report.figures.panels import (
+    Drawing,
+    Look,
+    Panel,
+    block_title,
+    line_entry,
+    looks,
+)
 from recbole_guider.report.results import Record
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import numpy as np
 
 from recbole_guider.benchmark.cell import canonical_json
 from recbole_guider.benchmark.record import Record
-from recbole_guider.report.matching import ABSENT, Entry, differing
 from recbole_guider.report.statistics import compare_paired, holm
+from recbole_guider.report.stores.matching import ABSENT, Entry, differing
 
 
 class Change(NamedTuple):

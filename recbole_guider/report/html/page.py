@@ -14,10 +14,10 @@ from string import Template
 from urllib.parse import quote
 
 from recbole_guider.report.board import Board
-from recbole_guider.report.markup import Html, element, join
-from recbole_guider.report.page_figures import inline_svg, learning_curves
-from recbole_guider.report.page_table import comparisons_table, facets, results_table
-from recbole_guider.report.page_words import Section, box, html_of, image, is_table, sections
+from recbole_guider.report.html.inline_figures import inline_svg, learning_curves
+from recbole_guider.report.html.markup import Html, element, join
+from recbole_guider.report.html.results_table import comparisons_table, facets, results_table
+from recbole_guider.report.html.words import Section, box, html_of, image, is_table, sections
 
 _SUPERSEDED = "Gain over"  # how the sections begin whose numbers the comparisons' table holds
 _RESULTS = "Test split, mean over users and seeds"
@@ -48,7 +48,7 @@ def render_page(board: Board, texts: Mapping[str, str]) -> str:
 
 
 def _part(name: str) -> str:
-    return files("recbole_guider.report").joinpath(name).read_text(encoding="utf-8")
+    return files("recbole_guider.report.html").joinpath(name).read_text(encoding="utf-8")
 
 
 def _body(board: Board, texts: Mapping[str, str]) -> Iterator[Html]:

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from recbole_guider.report.board import Board
-from recbole_guider.report.figures import render_svg
-from recbole_guider.report.markup import Html
-from recbole_guider.report.training_figure import draw_training
+from recbole_guider.report.figures.drawing import render_svg
+from recbole_guider.report.figures.training import draw_training
+from recbole_guider.report.html.markup import Html
 
 # Points of all curves of a page together: at about 12 bytes each, a quarter of a megabyte.
 _POINTS = 20_000

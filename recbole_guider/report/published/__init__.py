@@ -1,0 +1,1 @@
+"""What the papers printed, beside what runs here give."""
