@@ -171,7 +171,7 @@ def test_a_known_data_set_says_where_it_was_looked_for_and_how_to_get_it(name, t
     line = str(error.value)
     assert str(tmp_path / name) in line
     assert "github.com" in line
-    assert "no downloader yet" in line
+    assert f"python -m recbole_guider.data download {name}" in line
     assert "Installed there: none" in line
     assert "\n" not in line
 
