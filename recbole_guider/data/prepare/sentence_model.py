@@ -14,7 +14,7 @@ from recbole_guider.data.prepare.blocks import Rows, encode_in_blocks
 from recbole_guider.data.prepare.local_model import content_hash, model_folder
 from recbole_guider.errors import InputError
 
-_BLOCK = 1024  # texts kept together
+_BLOCK = 256  # texts kept together
 _BATCH = 32  # texts that the model sees at a time
 _ORGANISATION = "sentence-transformers"  # whose models may be named without it
 
