@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -185,6 +186,19 @@ def record_from(content: Any, key: str, file: Path) -> Record:
         return Record(key=key, cell=cell, file=file, **values)
     except (KeyError, TypeError) as error:
         raise DamagedError(f"it lacks {error}") from error
+
+
+def json_lines(content: Mapping[str, Any]) -> str:
+    """Returns a record's JSON with one line for each entry: short, and still to be looked through.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    lines = [
+        f"{json.dumps(key)}: {json.dumps(value, allow_nan=False, separators=(',', ':'))}"
+        for key, value in content.items()
+    ]
+    return "{" + ",\n ".join(lines) + "}\n"
 
 
 def checksum(content: Mapping[str, Any]) -> str:

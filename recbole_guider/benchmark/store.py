@@ -22,7 +22,13 @@ from typing import Any, Optional
 
 from recbole_guider.benchmark.cell import Cell, CellName
 from recbole_guider.benchmark.lock import hold
-from recbole_guider.benchmark.record import DamagedError, Record, content_of, record_from
+from recbole_guider.benchmark.record import (
+    DamagedError,
+    Record,
+    content_of,
+    json_lines,
+    record_from,
+)
 from recbole_guider.errors import InputError
 from recbole_guider.replacing import TEMPORARY, flush, flush_folder, replacing
 
@@ -169,7 +175,7 @@ class Store:
         Raises:
             StoreError: the folder cannot be written; nothing finished is lost.
         """
-        text = json.dumps(content, indent=1, allow_nan=False) + "\n"
+        text = json_lines(content)
         with _told(self.folder):
             with replacing(self._json(key)) as stream:
                 stream.write(text.encode("utf-8"))
