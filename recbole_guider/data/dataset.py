@@ -17,14 +17,9 @@ from torch import Tensor
 
 from recbole_guider.data.feature_table import load_table
 from recbole_guider.data.fingerprint import fingerprint
-from recbole_guider.data.interaction_file import bad_row, check_file
-from recbole_guider.data.modality import (
-    ItemFeatures,
-    align,
-    choose_modalities,
-    find_modalities,
-    missing_policies,
-)
+from recbole_guider.data.interaction_file import bad_row, check_file, no_value, wrong_label
+from recbole_guider.data.modality import ItemFeatures, align
+from recbole_guider.data.modality_choice import choose_modalities, find_modalities, missing_policies
 from recbole_guider.data.neighbours import ItemNeighbours, item_neighbours, user_neighbours
 from recbole_guider.data.noise import inject, removed_rows, swap_content
 from recbole_guider.data.prepare import not_installed
@@ -167,11 +162,7 @@ class MultimodalDataset(Dataset):
             for field in (self.uid_field, self.iid_field):
                 if feat[field].isna().any():
                     row = int(feat[field].isna().to_numpy().argmax()) + 2
-                    raise InputError(
-                        f"no value in column '{field}'",
-                        where=f"{filepath}:{row}",
-                        mend="Complete or remove the row",
-                    )
+                    raise no_value(field, f"{filepath}:{row}")
             self._read_split_labels(feat, filepath)
         return feat
 
@@ -237,12 +228,7 @@ class MultimodalDataset(Dataset):
         wrong = ~labels.isin([0, 1, 2]).to_numpy()
         if wrong.any():
             row = int(wrong.argmax())
-            raise InputError(
-                f"'{feat[field].iloc[row]}' in column '{field}'; expected 0 (train), 1 (valid) "
-                "or 2 (test)",
-                where=f"{filepath}:{row + 2}",
-                mend="Correct the value, or name another column as split_label_field",
-            )
+            raise wrong_label(feat[field].iloc[row], field, f"{filepath}:{row + 2}")
         feat[field] = labels.astype(np.float64)
         self.field2type[field] = FeatureType.FLOAT
 

@@ -20,6 +20,7 @@ from recbole_guider.data.layout import Layout, read_interactions
 from recbole_guider.data.prepare.any_table import read_texts
 from recbole_guider.data.prepare.atomic import write_modality
 from recbole_guider.data.prepare.image_model import find_model, image_vectors, unreadable
+from recbole_guider.data.prepare.local_model import content_hash
 from recbole_guider.data.prepare.raw import ItemRows
 from recbole_guider.data.prepare.text import TFIDF
 from recbole_guider.data.prepare.text import encode as encode_texts
@@ -95,8 +96,11 @@ def _text(items: Sequence[str], options: Any, keep: Path) -> ItemRows:
     vectors = encode_texts(
         [texts[item] for item in named], encoder, width=options.width, seed=options.seed, keep=keep
     )
-    words = f"TF-IDF of character 3-5-grams, truncated SVD, seed {options.seed}"
-    return ItemRows(named, vectors, options.source, words if encoder == TFIDF else encoder)
+    about = f"TF-IDF of character 3-5-grams, truncated SVD, seed {options.seed}"
+    if encoder != TFIDF:  # a folder's place says nothing on another machine
+        folder = Path(encoder)
+        about = f"{folder.name}, {content_hash(folder)[:16]}" if folder.is_dir() else encoder
+    return ItemRows(named, vectors, options.source, about)
 
 
 def _image(items: Sequence[str], options: Any, keep: Path) -> ItemRows:

@@ -19,7 +19,7 @@ from recbole_guider.data.feature_table import unused_side_cars
 from recbole_guider.data.fingerprint import file_hash
 from recbole_guider.data.interaction_file import value_problems, width_problems
 from recbole_guider.data.layout import PHASES, Layout, read_interactions
-from recbole_guider.data.modality import choose_modalities, find_modalities, missing_policies
+from recbole_guider.data.modality_choice import choose_modalities, find_modalities, missing_policies
 from recbole_guider.data.validate_modality import check_modality
 from recbole_guider.errors import InputError
 

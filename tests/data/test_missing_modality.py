@@ -9,7 +9,7 @@ import torch
 
 from recbole_guider.config import Config
 from recbole_guider.data.dataset import MultimodalDataset
-from recbole_guider.data.modality import missing_policies
+from recbole_guider.data.modality_choice import missing_policies
 from recbole_guider.errors import InputError
 from recbole_guider.quick_start import describe, register
 

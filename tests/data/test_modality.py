@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from recbole_guider.data import feature_table, fingerprint
 from recbole_guider.data.feature_table import load_table
-from recbole_guider.data.modality import align, choose_modalities, find_modalities
+from recbole_guider.data.modality import align
+from recbole_guider.data.modality_choice import choose_modalities, find_modalities
 from recbole_guider.data.modality_file import count_rows, read_rows
 from recbole_guider.errors import InputError
 
