@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
+
 import numpy as np
 import pytest
 
@@ -94,6 +97,14 @@ def test_a_model_that_is_not_here_is_not_fetched(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="is a file; expected a model's folder"):
         model_folder(str(tmp_path / "file"))
+
+
+def test_the_hub_is_asked_for_its_cache_only(tmp_path, monkeypatch):
+    hub, asked = ModuleType("huggingface_hub"), []
+    hub.snapshot_download = lambda name, **how: asked.append((name, how)) or str(tmp_path)
+    monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
+    assert model_folder("someone/model") == tmp_path
+    assert asked == [("someone/model", {"local_files_only": True})]
 
 
 def test_a_models_hash_is_of_its_names_and_bytes(tmp_path):

@@ -53,6 +53,7 @@ def text(place, *given):
 
 
 def test_text_becomes_a_modality_with_its_entry(place, capsys):
+    (place / "tiny" / ".encoding").mkdir()  # an earlier run's blocks
     assert text(place, "--width", 5) == 0
     items = items_of(place)
     assert capsys.readouterr().out == (
