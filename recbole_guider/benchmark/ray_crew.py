@@ -24,7 +24,7 @@ from recbole_guider.benchmark.places import fitting, gpu_share
 from recbole_guider.benchmark.processes import environment
 from recbole_guider.benchmark.provenance import usable_cores
 from recbole_guider.benchmark.ray_task import Parcel, check_here, compute, errand_of
-from recbole_guider.benchmark.store import Failure, StoreError
+from recbole_guider.benchmark.store import Failure
 from recbole_guider.benchmark.work import Check
 from recbole_guider.errors import InputError
 
@@ -190,7 +190,11 @@ class RayCrew:
         self._tasks[reference] = _Task(cell, time.monotonic(), lock)
 
     def ended(self) -> Iterator[tuple[Cell, Outcome | None]]:
-        """Waits a moment and yields the cells whose task ended; None: to be tried later."""
+        """Waits a moment and yields the cells whose task ended; None: to be tried later.
+
+        Raises:
+            StoreError: the runner's store cannot be written, which ends the run.
+        """
         while self._held:
             yield self._held.pop(), None
         if not self._tasks:
@@ -215,14 +219,11 @@ class RayCrew:
                 _log.warning("%s: lost (%s); it runs again", cell.name, _line(error))
                 return None
             return self._failed(cell, f"its worker was lost {times} times: {_line(error)}")
-        try:
-            return self._brought_home(cell, parcel)
-        except StoreError as error:
-            return self._failed(cell, str(error))
+        return self._brought_home(cell, parcel)
 
     def _brought_home(self, cell: Cell, parcel: Parcel) -> Outcome | None:
         store = self.order.store
-        with contextlib.suppress(OSError):  # a full disk: the cell may still fit
+        with contextlib.suppress(OSError):  # a full disk: the record may still fit
             store.log_file(cell.key).write_text(parcel.log, encoding="utf-8")
         if parcel.failure is not None:
             found = parcel.failure
@@ -234,8 +235,7 @@ class RayCrew:
     def _failed(self, cell: Cell, reason: str, trace: str = "", refused: bool = False) -> Failure:
         command, log = self.order.repeat(cell.name), str(self.order.store.log_file(cell.key))
         failure = Failure(cell.name, reason, trace, command, log, refused)
-        with contextlib.suppress(InputError):  # a full disk: the reason is still shown
-            self.order.store.write_failure(cell.key, failure)
+        self.order.store.write_failure(cell.key, failure)
         return failure
 
     def end(self) -> None:

@@ -7,6 +7,7 @@ such cells the way the command line would, in processes of their own.
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
 import signal
 import sys
@@ -69,6 +70,34 @@ def endless(cell):
     notes.mkdir(parents=True, exist_ok=True)
     (notes / f"{cell.key}.started").touch()
     time.sleep(600)
+
+
+def lost_once(cell):
+    """Takes its worker along, the first time."""
+    note = Path(cell.properties["checkpoint_dir"]) / f"{cell.key}.lost"
+    note.parent.mkdir(exist_ok=True)
+    if not note.exists():
+        note.touch()
+        lost_always(cell)
+    return result_of(cell)
+
+
+def lost_always(cell):
+    os.kill(multiprocessing.parent_process().pid, signal.SIGKILL)
+    signal.pause()
+
+
+def base_ends(cell):
+    return result_of(cell) if cell.name.method == "Base" else endless(cell)
+
+
+def on_node(cell):
+    """Notes on which node a cell was begun, by the process of the node; takes a while."""
+    notes = Path(cell.properties["checkpoint_dir"])
+    notes.mkdir(parents=True, exist_ok=True)
+    (notes / f"{cell.key}.{os.environ['RAY_RAYLET_PID']}.begun").touch()
+    time.sleep(3)
+    return result_of(cell)
 
 
 def troubled(cell):

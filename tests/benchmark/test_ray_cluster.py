@@ -49,15 +49,6 @@ def cluster(environment):
     made.shutdown()
 
 
-def on_node(cell):
-    """Notes on which node a cell was begun, by the process of the node; takes a while."""
-    notes = Path(cell.properties["checkpoint_dir"])
-    notes.mkdir(parents=True, exist_ok=True)
-    (notes / f"{cell.key}.{os.environ['RAY_RAYLET_PID']}.begun").touch()
-    time.sleep(3)
-    return fake_grid.result_of(cell)
-
-
 def kill_one(cluster, notes, lost):
     """Kills a node as soon as it has begun a cell: not the head, nor the runner's own."""
     end = time.monotonic() + 60
@@ -86,7 +77,7 @@ def test_a_killed_node_costs_nothing_but_time(data_path, tmp_path, cluster, capl
     killer = threading.Thread(target=kill_one, args=(cluster, notes, lost))
     killer.start()
     executor = ray_crew.on_ray(cluster.address)
-    failures = job.run(on_node, check=None, preload=fake_grid.LIGHT, executor=executor)
+    failures = job.run(fake_grid.on_node, check=None, preload=fake_grid.LIGHT, executor=executor)
     killer.join()
     assert failures == {}
     assert len(lost) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import socket
 import subprocess
 import sys
@@ -15,7 +16,8 @@ from recbole_guider.benchmark import ray_crew, ray_task
 from recbole_guider.benchmark.cell import Cell
 from recbole_guider.benchmark.crew import Order
 from recbole_guider.benchmark.ray_crew import RayCrew, _line
-from recbole_guider.benchmark.store import Store
+from recbole_guider.benchmark.record import content_of
+from recbole_guider.benchmark.store import Failure, Store, StoreError
 from recbole_guider.errors import InputError
 
 
@@ -34,6 +36,10 @@ def order_of(data_path, tmp_path, workers=None, **properties):
     threads = int(cells[0].properties["torch_threads"])
     store = Store(tmp_path / "r").open()
     return Order(cells, store, fake_grid.result_of, str, workers, threads, fake_grid.LIGHT)
+
+
+def total(result):
+    return {**result, "seconds": {**result["seconds"], "total": 1.0}}
 
 
 def test_places_are_those_of_the_hosts_that_are_there(data_path, tmp_path):
@@ -73,6 +79,21 @@ def test_a_cell_that_another_runner_holds_is_not_submitted(data_path, tmp_path):
     assert crew.running == {}
     assert list(crew.ended()) == [(cell, None)]
     assert list(crew.ended()) == []
+
+
+@pytest.mark.parametrize("failed", [False, True])
+def test_a_store_that_cannot_be_written_ends_the_run(data_path, tmp_path, failed):
+    order = order_of(data_path, tmp_path)
+    cell, ray = order.cells[0], hosts({"CPU": 1.0})
+    failure = Failure(cell.name, "no luck", "", "", "") if failed else None
+    parcel = ray_task.Parcel("log", *content_of(cell, total(fake_grid.result_of(cell))), failure)
+    ray.get, ray.exceptions = lambda _: parcel, SimpleNamespace(RayTaskError=(), RayError=())
+    crew = RayCrew(order, ray)
+    outcome = crew._outcome(cell, None)
+    assert isinstance(outcome, Failure) is failed
+    shutil.rmtree(order.store.folder)
+    with pytest.raises(StoreError):
+        crew._outcome(cell, None)
 
 
 def test_what_differs_on_another_host_is_told(data_path, tmp_path, monkeypatch):

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
-import signal
 import tempfile
 import time
 from pathlib import Path
@@ -61,25 +59,6 @@ def stored(folder):
             content = json.loads(path.read_text())
             files[path.name] = {k: v for k, v in content.items() if k not in OWN | {"log"}}
     return files
-
-
-def lost_once(cell):
-    """Takes its worker along, the first time."""
-    note = Path(cell.properties["checkpoint_dir"]) / f"{cell.key}.lost"
-    note.parent.mkdir(exist_ok=True)
-    if not note.exists():
-        note.touch()
-        lost_always(cell)
-    return fake_grid.result_of(cell)
-
-
-def lost_always(cell):
-    os.kill(multiprocessing.parent_process().pid, signal.SIGKILL)
-    signal.pause()
-
-
-def base_ends(cell):
-    return fake_grid.result_of(cell) if cell.name.method == "Base" else fake_grid.endless(cell)
 
 
 def test_a_grid_on_ray_leaves_what_processes_leave(data_path, tmp_path, on_ray, capfd):
@@ -140,7 +119,7 @@ def stored_records(folder):
 
 def test_a_lost_worker_costs_nothing_but_time(data_path, tmp_path, on_ray, caplog):
     job = fake_grid.job_of(fake_grid.selection_of(data_path, ["Base"]), tmp_path / "r")
-    assert on_ray(job, lost_once) == {}
+    assert on_ray(job, fake_grid.lost_once) == {}
     assert len(stored_records(tmp_path / "r")) == 1
     assert fake_grid.computed(data_path) == ["tiny/BM3/Base/2022"]
     assert caplog.text.count("it runs again") == 1
@@ -149,7 +128,7 @@ def test_a_lost_worker_costs_nothing_but_time(data_path, tmp_path, on_ray, caplo
 def test_a_cell_that_is_always_lost_is_a_failure(data_path, tmp_path, on_ray, monkeypatch):
     monkeypatch.setattr(ray_crew, "LOSSES", 2)
     job = fake_grid.job_of(fake_grid.selection_of(data_path, ["Base"]), tmp_path / "r")
-    (failure,) = on_ray(job, lost_always).values()
+    (failure,) = on_ray(job, fake_grid.lost_always).values()
     assert failure.reason.startswith("its worker was lost 2 times: ")
     assert len(failure.reason) < 200
 
@@ -162,9 +141,10 @@ def test_an_interrupt_ends_the_tasks_and_leaves_the_store_whole(
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Progress, "finished", interrupt)
+    for told in ("finished", "failure"):
+        monkeypatch.setattr(Progress, told, interrupt)
     with pytest.raises(KeyboardInterrupt):
-        on_ray(job, base_ends)
+        on_ray(job, fake_grid.base_ends)
     assert [path.stem for path in stored_records(tmp_path)] == [job.wanted[0].key]
     for cell in job.wanted:
         with job.store.lock(cell.key) as free:
