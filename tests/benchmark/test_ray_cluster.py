@@ -17,7 +17,6 @@ import pytest
 from recbole_guider.benchmark import ray_crew
 from recbole_guider.benchmark.cell import Cell
 from recbole_guider.benchmark.store import Store
-from recbole_guider.errors import InputError
 from recbole_guider.report.tables import render
 
 pytestmark = pytest.mark.slow
@@ -131,9 +130,3 @@ def test_real_cells_are_the_same_on_ray(here, tmp_path, environment):
         boards.append({path.name: path.read_bytes() for path in (tmp_path / name).glob("*.npz")})
     assert len(boards[0]) == 2
     assert boards[0] == boards[1]
-
-
-def test_a_cluster_that_is_not_there_is_one_error(data_path, tmp_path, environment):
-    job = fake_grid.job_of(fake_grid.selection_of(data_path, ["Base"]), tmp_path)
-    with pytest.raises(InputError, match="--ray-address auto: cannot join a Ray cluster"):
-        job.run(fake_grid.result_of, check=None, executor=ray_crew.on_ray("auto"))
