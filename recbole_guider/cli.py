@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from recbole_guider.command_line import (
     FAILED,
@@ -38,10 +38,12 @@ examples:
   %(prog)s --grid table2 --backbones BM3 --methods Base,GUIDER --seeds 5 --learning_rate=0.002
 
   %(prog)s --compare leaderboard/results other/results
+  %(prog)s --grid table2 --verify 5            are these records what this machine computes?
   %(prog)s --doctor
 
 exit codes: 0 all cells finished, 1 some failed, 2 input that cannot be used, 130 interrupted;
-with --compare 1 if a cell differs significantly, with --doctor 1 if the suite cannot run here
+with --compare and --verify 1 if a cell differs significantly, with --doctor 1 if the suite cannot
+run here
 """
 
 
@@ -64,7 +66,13 @@ def parser() -> Parser:
                       help="values of the varied property to run, of the grid's: a,b")  # fmt: skip
     made.add_argument("--trials", type=count,
                       help="trials of each method's search; 1 for none")  # fmt: skip
-    made.add_argument("--workers", type=count, help="cells at a time (default: one per core)")
+    made.add_argument("--workers", type=count, help="cells at a time (default: as many as fit)")
+    made.add_argument("--executor", choices=("local", "ray"), default="local",
+                      help="what runs cells: processes here, or a Ray cluster")  # fmt: skip
+    made.add_argument("--ray-address", metavar="ADDRESS",
+                      help="of the cluster, such as auto; without one Ray runs here")  # fmt: skip
+    made.add_argument("--verify", nargs="?", type=count, const=3, metavar="N",
+                      help="repeat N finished cells, drawn at random, and compare")  # fmt: skip
     made.add_argument("--plan", action="store_true", help="say what would run; run nothing")
     made.add_argument(
         "--only", metavar="CELL", help="run this cell: data set/backbone/method/seed[/setting]"
@@ -135,16 +143,42 @@ def _main(given: list[str]) -> int:
     if options.plan:
         print(job.plan())
         return OK
-    return _run(job, Path(options.leaderboard))
+    how: dict[str, Any] = {}
+    if options.executor == "ray":
+        from recbole_guider.benchmark.ray_crew import on_ray
+
+        how["executor"] = on_ray(options.ray_address)
+    elif options.ray_address:
+        raise InputError("is for --executor ray", where="--ray-address", mend="Add --executor ray.")
+    if options.verify:
+        return _verify(job, options.verify, how)
+    return _run(job, Path(options.leaderboard), how)
 
 
-def _run(job: Job, leaderboard: Path) -> int:
+def _verify(job: Job, cells: int, how: Mapping[str, Any]) -> int:
+    import tempfile
+
+    from recbole_guider.benchmark.verify import repeat_sample
+    from recbole_guider.report.stores.compare import compare_folders
+
+    with tempfile.TemporaryDirectory() as place:
+        failures = repeat_sample(job, cells, Path(place), **how)
+        for failure in failures.values():
+            print(f"failed: {failure.cell}: {failure.reason}")
+        if len(failures) == cells:
+            return FAILED
+        text, differ = compare_folders(Path(place) / "finished", Path(place) / "repeated")
+    print(text)
+    return FAILED if failures or differ else OK
+
+
+def _run(job: Job, leaderboard: Path, how: Mapping[str, Any]) -> int:
     from recbole_guider.benchmark.estimate import say_duration
     from recbole_guider.benchmark.executor import AllRefusedError
 
     started = time.monotonic()
     try:
-        failures = job.run()
+        failures = job.run(**how)
     except KeyboardInterrupt:
         _show(_render(job, leaderboard))
         print("Interrupted. Finished cells are kept; the same command goes on from here.")

@@ -10,8 +10,8 @@ from typing import Any, Callable
 from recbole_guider.benchmark.cell import Cell, CellName, key_of
 from recbole_guider.benchmark.estimate import Estimates, say_duration
 from recbole_guider.benchmark.executor import run_cells
+from recbole_guider.benchmark.places import default_workers
 from recbole_guider.benchmark.progress import Progress
-from recbole_guider.benchmark.provenance import usable_cores
 from recbole_guider.benchmark.record import Record
 from recbole_guider.benchmark.selection import Selection
 from recbole_guider.benchmark.store import Failure, Store
@@ -48,8 +48,8 @@ class Job:
         self.wanted = self._only(only) if only else self.cells
         self.store = Store(results)
         self.tuning = Tuning(selection.trials, self.store)
-        threads = max(int(cell.properties["torch_threads"]) for cell in self.wanted)
-        self.workers = workers or max(1, usable_cores() // max(threads, 1))
+        self.asked_workers = workers
+        self.workers = workers or default_workers(self.wanted)
         self.repeat = repeat
 
     def _only(self, only: str) -> list[Cell]:
@@ -77,10 +77,7 @@ class Job:
             KeyboardInterrupt: after Ctrl-C or SIGTERM; the store is whole.
         """
         self.store.open()
-        for dataset, data_path in sorted(
-            {(cell.name.dataset, cell.properties["data_path"]) for cell in self.wanted}
-        ):
-            ensure_prepared(dataset, data_path)
+        self.prepare_data()
         failed: dict[CellName, Failure] = {}
         known = [self._resolved(cell, failed) for cell in self.wanted]
         missing, cached = self._missing(cell for cell in known if cell is not None)
@@ -110,7 +107,7 @@ class Job:
         failures = run_cells(
             missing,
             self.store,
-            workers=self.workers,
+            workers=self.asked_workers,
             repeat=self.repeat,
             progress=progress,
             fresh=all(self._state(cell) for cell in self.cells),
@@ -124,6 +121,18 @@ class Job:
             for cell in (self._resolved(one, failures) for one in self.wanted)
             if cell is not None and cell.key in keys
         }
+
+    def prepare_data(self) -> None:
+        """Makes the data sets that the suite brings; raises InputError for one that is not here."""
+        for dataset, data_path in sorted(
+            {(cell.name.dataset, cell.properties["data_path"]) for cell in self.wanted}
+        ):
+            ensure_prepared(dataset, data_path)
+
+    def finished(self) -> list[Cell]:
+        """Returns the cells that have a whole record, with the values that their trials chose."""
+        known = (self.tuning.resolved(cell, self._has_failed) for cell in self.selection.cells)
+        return [cell for cell in known if cell is not None and self.store.read(cell.key)]
 
     def _resolved(self, cell: Cell, failed: Container[CellName]) -> Cell | None:
         """Returns the cell with the values that its trials chose; None while they are to run."""

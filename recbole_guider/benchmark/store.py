@@ -184,6 +184,16 @@ class Store:
             with contextlib.suppress(FileNotFoundError):
                 self._failed(key).unlink()
 
+    def copy(self, key: str, other: Store) -> None:
+        """Puts a whole record into another store as well.
+
+        Raises:
+            StoreError: it cannot be read or written.
+        """
+        with _told(other.folder):
+            for path in (self._npz(key), self._json(key)):
+                _replace(other.folder / path.name, path.read_bytes())
+
     def write_failure(self, key: str, failure: Failure) -> None:
         """Stores why a cell failed.
 
