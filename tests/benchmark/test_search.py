@@ -73,6 +73,18 @@ def test_every_method_of_table2_has_the_same_number_of_trials(tmp_path):
     assert len(selection.trials) == 6 * 7
 
 
+@pytest.mark.parametrize("name", ["table3", "figure8"])
+def test_grids_share_the_trials_of_table2(name, tmp_path):
+    place = {"data_path": str(tmp_path)}
+    whole = select(load_grid("table2"), command_line=place).trials
+    part = select(load_grid(name), command_line=place).trials
+    shared = part.keys() & whole.keys()
+    assert shared
+    for kind in shared:
+        keys = [[key_of(t.cell.properties, "") for t in one[kind]] for one in (part, whole)]
+        assert keys[0] == keys[1]
+
+
 def trials(write, here, search, **chosen):
     return select(load_grid(write(search=search)), command_line=here, **chosen).trials
 
