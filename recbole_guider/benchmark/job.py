@@ -21,6 +21,8 @@ from recbole_guider.benchmark.work import Run, quick_start
 from recbole_guider.data.prepare import ensure_prepared, has_interactions
 from recbole_guider.errors import InputError, nearest_name
 
+_UNTRIED = "none of its trials finished"
+
 
 class Job:
     """Runs the cells of a selection that have no record.
@@ -79,16 +81,25 @@ class Job:
         self.store.open()
         self.prepare_data()
         failed: dict[CellName, Failure] = {}
-        known = [self._resolved(cell, failed) for cell in self.wanted]
-        missing, cached = self._missing(cell for cell in known if cell is not None)
+        trials = [cell for cell in self.wanted if self._is_trial(cell)]
+        others = [cell for cell in self.wanted if not self._is_trial(cell)]
+        # Trials are looked for first: one that another runner ends right after is then waited for
+        # here all the same, and releases its cells.
+        missing_trials, cached = self._missing(trials)
+        known = [self._resolved(cell, failed) for cell in others]
+        missing_others, there = self._missing(cell for cell in known if cell is not None)
+        place = {cell.name: number for number, cell in enumerate(self.wanted)}
+        missing = sorted([*missing_trials, *missing_others], key=lambda cell: place[cell.name])
+        cached += there
         progress = Progress(
             len(missing) + cached + known.count(None), cached, self.workers,
             Estimates(self.store.costs()),
         )  # fmt: skip
         ran = list(missing)
+        released = {cell.name for cell in known if cell is not None}
 
         def follow(cell: Cell, outcome: Record | Failure) -> list[Cell]:
-            """Returns the cells that wait for what a kind's last trial has settled."""
+            """Returns the cells that wait for what a kind's last trial has settled, once."""
             kind = self.tuning.kind_of(cell.name)
             if isinstance(outcome, Failure):
                 failed[cell.name] = outcome
@@ -96,13 +107,15 @@ class Job:
                 return []
             waiting = [
                 self._resolved(one, failed)
-                for one in self.wanted
-                if one.name.kind == kind and self.tuning.kind_of(one.name) is None
+                for one in others
+                if one.name.kind == kind and one.name not in released
             ]
-            released, there = self._missing(one for one in waiting if one is not None)
+            settled = [one for one in waiting if one is not None]
+            released.update(one.name for one in settled)
+            following, there = self._missing(settled)
             progress.cached(there)
-            ran.extend(released)
-            return released
+            ran.extend(following)
+            return following
 
         failures = run_cells(
             missing,
@@ -116,11 +129,14 @@ class Job:
             **options,
         )
         keys = {cell.key: failures[cell.name] for cell in ran if cell.name in failures}
-        return {
-            cell.name: self._named(keys[cell.key], cell)
-            for cell in (self._resolved(one, failures) for one in self.wanted)
-            if cell is not None and cell.key in keys
-        }
+        found: dict[CellName, Failure] = {}
+        for one in self.wanted:
+            cell = self._resolved(one, failures)
+            if cell is None:
+                found[one.name] = self._untried(one)
+            elif cell.key in keys:
+                found[one.name] = self._named(keys[cell.key], cell)
+        return found
 
     def prepare_data(self) -> None:
         """Makes the data sets that the suite brings; raises InputError for one that is not here."""
@@ -130,9 +146,19 @@ class Job:
             ensure_prepared(dataset, data_path)
 
     def finished(self) -> list[Cell]:
-        """Returns the cells that have a whole record, with the values that their trials chose."""
-        known = (self.tuning.resolved(cell, self._has_failed) for cell in self.selection.cells)
+        """Returns the wanted cells that have a whole record, with the values that trials chose.
+
+        The trials themselves are left out.
+        """
+        known = (
+            self.tuning.resolved(cell, self._has_failed)
+            for cell in self.wanted
+            if not self._is_trial(cell)
+        )
         return [cell for cell in known if cell is not None and self.store.read(cell.key)]
+
+    def _is_trial(self, cell: Cell) -> bool:
+        return self.tuning.kind_of(cell.name) is not None
 
     def _resolved(self, cell: Cell, failed: Container[CellName]) -> Cell | None:
         """Returns the cell with the values that its trials chose; None while they are to run."""
@@ -155,6 +181,12 @@ class Job:
             return failure
         return replace(failure, cell=cell.name, command=self.repeat(cell.name))
 
+    def _untried(self, cell: Cell) -> Failure:
+        """Returns why a cell could not run: its trials left no values to run it with."""
+        first = self.selection.trials[cell.name.kind][0].cell
+        log = str(self.store.log_file(first.key))
+        return Failure(cell.name, _UNTRIED, "", self.repeat(cell.name), log)
+
     def plan(self) -> str:
         """Returns a table of the cells, which have finished, and what the others may cost."""
         from tabulate import tabulate
@@ -164,7 +196,7 @@ class Job:
         rows: dict[tuple[str, ...], list[Any]] = {}
         missing: dict[str, Cell] = {}
         for cell in self.wanted:
-            trial = self.tuning.kind_of(cell.name) is not None
+            trial = self._is_trial(cell)
             own = ("trials" if trial else cell.name.setting,) if parts else ()
             row = rows.setdefault((*cell.name.kind, *own), [[], [], [], "unknown", "unknown"])
             state = self._state(cell)
@@ -221,7 +253,7 @@ class Job:
             known = self.tuning.resolved(cell, self._has_failed)
             if known is None:
                 if cell.name.kind in self._chosen():
-                    failures[cell.name] = "none of its trials finished"
+                    failures[cell.name] = _UNTRIED
                 continue
             record, failure = self.store.record(known), self.store.failure(known.key)
             if record is not None:

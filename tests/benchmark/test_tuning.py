@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+
 import fake_tuning
 import pytest
 from fake_grid import LIGHT, computed, job_of, selection_of
@@ -92,7 +95,10 @@ def test_a_failed_trial_leaves_the_choice_to_the_others(data_path, tmp_path):
 def test_without_a_finished_trial_nothing_runs_and_the_hole_says_why(data_path, tmp_path):
     job = job_of(searching(data_path), tmp_path / "results")
     failures = run(job, fake_tuning.trials_fail)
-    assert len(failures) == 2 * 4
+    assert len(failures) == 2 * (4 + 2)
+    untried = failures[CellName("tiny", "BM3", "T-CE", 2023)]
+    assert untried.reason == "none of its trials finished"
+    assert untried.command == "again --only tiny/BM3/T-CE/2023"
     board = job.board()
     assert board["records"] == []
     assert set(board["failures"].values()) == {"none of its trials finished"}
@@ -105,6 +111,60 @@ def test_a_trial_that_succeeds_later_may_change_the_choice(data_path, tmp_path):
     job = job_of(searching(data_path), tmp_path / "results")
     assert run(job) == {}
     assert set(rates(job).values()) == {0.004}
+
+
+def copy_trials(source, target):
+    """Does what another runner on the store ``target`` would do: ends all trials."""
+    for path in source.glob("*.json"):
+        if not json.loads(path.read_text())["config"]["read_test"]:
+            shutil.copy(path.with_suffix(".npz"), target)
+            shutil.copy(path, target)
+
+
+@pytest.fixture
+def other(data_path, tmp_path):
+    """Records that another runner has made."""
+    run(job_of(searching(data_path), tmp_path / "other"))
+    return tmp_path / "other"
+
+
+def test_trials_that_another_runner_ends_release_their_cells_once(
+    data_path, tmp_path, other, capsys
+):
+    job = job_of(searching(data_path), tmp_path / "results", workers=1)
+    whole, calls = job.tuning.choice, []
+
+    def choice(kind, failed):
+        calls.append(kind)
+        if len(calls) > 2 * 2:  # what the run asks before anything runs: two seeds, two methods
+            copy_trials(other, tmp_path / "results")
+        return whole(kind, failed)
+
+    job.tuning.choice = choice
+    capsys.readouterr()
+    assert run(job) == {}
+    assert len(job.board()["records"]) == 4
+    counted = [line.split("]")[0] for line in capsys.readouterr().err.splitlines()]
+    assert counted == [f"[{number}/12" for number in range(1, 13)]
+
+
+@pytest.mark.parametrize("asked", [1, 2, 4])
+def test_trials_that_end_while_a_run_looks_for_them_release_their_cells(
+    data_path, tmp_path, other, asked
+):
+    job = job_of(searching(data_path), tmp_path / "results")
+    whole, calls = job.tuning.choice, []
+
+    def choice(kind, failed):
+        calls.append(kind)
+        found = whole(kind, failed)
+        if len(calls) == asked:
+            copy_trials(other, tmp_path / "results")
+        return found
+
+    job.tuning.choice = choice
+    assert run(job) == {}
+    assert len(job.board()["records"]) == 4
 
 
 def test_one_cell_alone_runs_after_its_trials(data_path, tmp_path):
