@@ -91,3 +91,16 @@ def test_no_file_outgrows_a_few_screens():
 def test_no_catch_all_module():
     names = {path.stem for path in FILES}
     assert not names & {"utils", "helpers", "common", "misc"}
+
+
+def test_the_rooms_of_data_know_only_what_they_build_on():
+    """Commands stand last; encoders and readers of raw files know no data set's folder."""
+    rooms = {"encoders": ("files", "prepare", "commands"), "prepare": ("commands", "dataset"),
+             "prepare/reading": ("files", "encoders", "commands"), "files": ("commands", "dataset"),
+             "": ("commands",)}  # fmt: skip
+    for room, strangers in rooms.items():
+        for path in (PACKAGE / "data" / room).glob("*.py"):
+            for module, _ in imports(path):
+                known = re.match(r"recbole_guider\.data\.(\w+)", module)
+                if known and path.name != "__main__.py":
+                    assert known.group(1) not in strangers, f"{path} imports {module}"

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from recbole_guider.command_line import guarded
-from recbole_guider.data.commands import run
+from recbole_guider.data.commands.parser import run
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -15,9 +15,9 @@ from recbole.data.interaction import Interaction
 from recbole.utils import FeatureSource, FeatureType
 from torch import Tensor
 
-from recbole_guider.data.feature_table import load_table
+from recbole_guider.data.files.feature_table import load_table
+from recbole_guider.data.files.interaction_file import bad_row, check_file, no_value, wrong_label
 from recbole_guider.data.fingerprint import fingerprint
-from recbole_guider.data.interaction_file import bad_row, check_file, no_value, wrong_label
 from recbole_guider.data.modality import ItemFeatures, align
 from recbole_guider.data.modality_choice import choose_modalities, find_modalities, missing_policies
 from recbole_guider.data.neighbours import ItemNeighbours, item_neighbours, user_neighbours

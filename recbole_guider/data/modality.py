@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from recbole_guider.data.feature_table import FeatureTable
+from recbole_guider.data.files.feature_table import FeatureTable
 from recbole_guider.data.modality_choice import MISSING_POLICIES
 from recbole_guider.errors import InputError, one_of
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toy_sets import INTER, content, replace, write_atomic, write_raw
 
-from recbole_guider.data import describe as module
 from recbole_guider.data.__main__ import main
-from recbole_guider.data.describe import mean_similarity
+from recbole_guider.data.commands import describe as module
+from recbole_guider.data.commands.describe import mean_similarity
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ import zipfile
 import pytest
 import yaml
 
-from recbole_guider.data import commands, download
 from recbole_guider.data.__main__ import main
-from recbole_guider.data.download import Plan, RemoteFile, fetch, fetch_all, plan_of
+from recbole_guider.data.commands import download, parser
+from recbole_guider.data.commands.download import Plan, RemoteFile, fetch, fetch_all, plan_of
 from recbole_guider.data.prepare import sources
 from recbole_guider.errors import InputError
 from recbole_guider.property_layers import names, properties_folder
@@ -273,7 +273,7 @@ def test_the_command_fetches_and_prepares(server, tmp_path, capsys, monkeypatch)
     rows = "".join(f"{u}\t{i}\t0\n{u}\t{i + 1}\t{1 + u % 2}\n" for u, i in enumerate([0, 1, 0]))
     server.files["/toy.inter"] = f"userID\titemID\tx_label\n{rows}".encode()
     plan = Plan("mmrec", (RemoteFile(server.url + "/toy.inter"),))
-    monkeypatch.setattr("recbole_guider.data.commands.plan_of", lambda _: plan)
+    monkeypatch.setattr("recbole_guider.data.commands.parser.plan_of", lambda _: plan)
     given = ["download", "toy", f"--data_path={tmp_path}"]
     assert main(given) == 0
     assert (tmp_path / "toy" / "toy.inter").is_file()
@@ -297,7 +297,7 @@ def test_every_section_names_a_source_and_files(name):
     plan = plan_of(name)
     assert plan.source in sources.SOURCES
     given = ["prepare", plan.source, "--from", "raw", "--name", "x", *plan.arguments()]
-    assert commands._parser().parse_args(given).source is sources.SOURCES[plan.source]
+    assert parser._parser().parse_args(given).source is sources.SOURCES[plan.source]
     assert all(file.url.startswith("https://") and file.name for file in plan.files)
     assert len({file.name for file in plan.files}) == len(plan.files)
     assert all(file.sha256 is None or re.fullmatch("[0-9a-f]{64}", file.sha256)

@@ -8,8 +8,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from recbole_guider.data.prepare.blocks import encode_in_blocks
-from recbole_guider.data.prepare.local_model import content_hash, model_folder
+from recbole_guider.data.encoders.blocks import encode_in_blocks
+from recbole_guider.data.encoders.local_model import content_hash, model_folder
 from recbole_guider.errors import InputError
 
 TEXTS = [f"text {n}" for n in range(10)]

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from recbole_guider.config import Config
-from recbole_guider.data import encode as command
 from recbole_guider.data.__main__ import main
+from recbole_guider.data.commands import encode as command
 from recbole_guider.data.dataset import MultimodalDataset
+from recbole_guider.data.encoders.text import tfidf_svd
 from recbole_guider.data.fingerprint import file_hash
-from recbole_guider.data.prepare.text import tfidf_svd
 from recbole_guider.quick_start import register
 
 

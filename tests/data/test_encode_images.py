@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from recbole_guider.data.prepare import image_model
-from recbole_guider.data.prepare.image_model import VisionModel, find_model, image_vectors
+from recbole_guider.data.encoders import image_model
+from recbole_guider.data.encoders.image_model import VisionModel, find_model, image_vectors
 from recbole_guider.errors import InputError
 
 Image = pytest.importorskip("PIL.Image")

@@ -12,11 +12,12 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recbole_guider.data import feature_table, fingerprint
-from recbole_guider.data.feature_table import load_table
+from recbole_guider.data import fingerprint
+from recbole_guider.data.files import feature_table
+from recbole_guider.data.files.feature_table import load_table
+from recbole_guider.data.files.modality_file import count_rows, read_rows
 from recbole_guider.data.modality import align
 from recbole_guider.data.modality_choice import choose_modalities, find_modalities
-from recbole_guider.data.modality_file import count_rows, read_rows
 from recbole_guider.errors import InputError
 
 HEADER = "item_id:token\ttext:float_seq\n"
@@ -106,7 +107,7 @@ def test_two_processes_at_once(tmp_path):
     rows = "".join(f"i{i}\t{i} {i}.5\n" for i in range(20_000))
     path = write(tmp_path, HEADER + rows)
     code = "import sys; from pathlib import Path; "
-    code += "from recbole_guider.data.feature_table import load_table as l; "
+    code += "from recbole_guider.data.files.feature_table import load_table as l; "
     code += "t = l(Path(sys.argv[1])); print(len(t.tokens), t.values.sum(dtype='f8'))"
     runs = [
         subprocess.Popen([sys.executable, "-c", code, path], stdout=subprocess.PIPE, text=True)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from recbole_guider.data.__main__ import main
-from recbole_guider.data.feature_table import load_table
+from recbole_guider.data.files.feature_table import load_table
 
 USERS, ITEMS = [f"A{u}" for u in range(5)], [f"B00000000{k}" for k in range(6)]
 IMAGES = np.random.default_rng(1).normal(size=(7, 4096)).astype("<f4")

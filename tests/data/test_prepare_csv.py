@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from recbole_guider.data.__main__ import main
-from recbole_guider.data.feature_table import load_table
+from recbole_guider.data.files.feature_table import load_table
 from recbole_guider.errors import InputError
 
 PAIRS = [
@@ -182,7 +182,7 @@ def test_a_sentence_encoder_keeps_what_it_has_done_until_the_data_set_is_there(r
             raise InputError("interrupted")
         return np.eye(len(texts), 3, dtype=np.float32)
 
-    monkeypatch.setattr("recbole_guider.data.prepare.encoding.encode", encode)
+    monkeypatch.setattr("recbole_guider.data.prepare.steps.encoding.encode", encode)
     (raw / "titles.csv").write_text("item,title\ni1,One\ni2,Two\n")
     options = ("--texts", f"text={raw / 'titles.csv'}", "--text-encoder", "a/model")
     assert prepare(raw, *options) == 2

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from recbole_guider.data.__main__ import main
-from recbole_guider.data.feature_table import load_table
+from recbole_guider.data.files.feature_table import load_table
 
 SEQUENCES = {"1": ["7", "3", "9", "4"], "2": ["3", "9", "7"], "3": ["4", "7", "3"]}
 

@@ -9,7 +9,7 @@ import pytest
 
 from recbole_guider.data import prepare as package
 from recbole_guider.data.prepare import ensure_prepared, installed, ml100k
-from recbole_guider.data.prepare.split import split_per_user
+from recbole_guider.data.prepare.steps.split import split_per_user
 from recbole_guider.errors import InputError
 
 PARTS = ("train", "valid", "test")

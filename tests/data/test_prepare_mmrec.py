@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from recbole_guider.data.__main__ import main
-from recbole_guider.data.feature_table import load_table
+from recbole_guider.data.files.feature_table import load_table
 
 INTER = "userID\titemID\tx_label\n0\t0\t0\n0\t2\t1\n1\t1\t0\n1\t2\t2\n2\t0\t0\n"
 

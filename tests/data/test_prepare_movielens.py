@@ -7,7 +7,7 @@ import json
 import pytest
 
 from recbole_guider.data.__main__ import main
-from recbole_guider.data.feature_table import load_table
+from recbole_guider.data.files.feature_table import load_table
 from recbole_guider.data.prepare.movielens import read
 
 RATINGS = [(u, i, 1 + (u * i) % 5, 978300000 + u + i) for u in (1, 2, 3) for i in (1, 2, 3, 4)]

@@ -7,7 +7,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from recbole_guider.data.prepare.text import encode, sentence_embeddings, tfidf_svd
+from recbole_guider.data.encoders.text import encode, sentence_embeddings, tfidf_svd
 from recbole_guider.errors import InputError
 
 TEXTS = ["red shoes", "red shoe", "blue hat", "hat, blue", "café crème", "cafe creme", "umbrella"]

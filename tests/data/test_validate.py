@@ -16,7 +16,7 @@ from toy_sets import (
 )
 
 from recbole_guider.data.__main__ import main
-from recbole_guider.data.feature_table import load_table
+from recbole_guider.data.files.feature_table import load_table
 
 
 @pytest.fixture

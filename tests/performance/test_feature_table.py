@@ -16,9 +16,9 @@ MEASURE = """
 import json, resource, sys, time
 from pathlib import Path
 folder = Path(sys.argv[1])
-from recbole_guider.data.feature_table import load_table
+from recbole_guider.data.files.feature_table import load_table
 from recbole_guider.data.fingerprint import fingerprint
-from recbole_guider.data.validate_modality import check_modality
+from recbole_guider.data.commands.validate_modality import check_modality
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 before, told = peak(), {}
 start = time.perf_counter()

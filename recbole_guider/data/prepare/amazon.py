@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from recbole_guider.data.prepare import options as shared
 from recbole_guider.data.prepare.amazon_images import read_images
 from recbole_guider.data.prepare.amazon_text import read_texts
-from recbole_guider.data.prepare.json_lines import field, records
-from recbole_guider.data.prepare.raw import RawData
+from recbole_guider.data.prepare.reading.json_lines import field, records
+from recbole_guider.data.prepare.steps import options as shared
+from recbole_guider.data.prepare.steps.raw import RawData
 from recbole_guider.errors import InputError
 
 SUMMARY = "Amazon reviews of 2014, 2018 or 2023, with metadata and the image features of 2014"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recbole_guider.data.prepare.raw import ItemRows
+from recbole_guider.data.prepare.steps.raw import ItemRows
 from recbole_guider.errors import InputError
 
 WIDTH = 4096

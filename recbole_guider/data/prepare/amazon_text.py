@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from recbole_guider.data.prepare.json_lines import field, records
+from recbole_guider.data.prepare.reading.json_lines import field, records
 
 # The names of the releases of 2014, 2018 and 2023; the first that a record has is taken.
 _PARTS = (

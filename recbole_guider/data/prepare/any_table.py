@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from recbole_guider.data.prepare import options as shared
-from recbole_guider.data.prepare.columns import find_column, number_columns, pair_columns
-from recbole_guider.data.prepare.feature_files import read_features
-from recbole_guider.data.prepare.raw import RawData
-from recbole_guider.data.prepare.table import read_table, refuse_repeated, tokens
+from recbole_guider.data.prepare.reading.columns import find_column, number_columns, pair_columns
+from recbole_guider.data.prepare.reading.feature_files import read_features
+from recbole_guider.data.prepare.reading.table import read_table, refuse_repeated, tokens
+from recbole_guider.data.prepare.steps import options as shared
+from recbole_guider.data.prepare.steps.raw import RawData
 
 SUMMARY = "a table of interactions, and .npy, .npz, Parquet or text tables of item features"
 

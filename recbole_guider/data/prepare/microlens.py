@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from recbole_guider.data.prepare import options as shared
 from recbole_guider.data.prepare.any_table import read_texts
-from recbole_guider.data.prepare.columns import number_columns, pair_columns
-from recbole_guider.data.prepare.feature_files import read_features
-from recbole_guider.data.prepare.raw import RawData
-from recbole_guider.data.prepare.table import only_file, read_table, tokens
+from recbole_guider.data.prepare.reading.columns import number_columns, pair_columns
+from recbole_guider.data.prepare.reading.feature_files import read_features
+from recbole_guider.data.prepare.reading.table import only_file, read_table, tokens
+from recbole_guider.data.prepare.steps import options as shared
+from recbole_guider.data.prepare.steps.raw import RawData
 from recbole_guider.errors import InputError
 
 SUMMARY = "a folder of MicroLens: *pairs.csv or *pairs.tsv, *title*.csv, <modality>_feat.*"

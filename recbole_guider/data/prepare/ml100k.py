@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from recbole_guider.data.encoders.text import sentence_embeddings, tfidf_svd
+from recbole_guider.data.files.whole_folder import whole_folder
 from recbole_guider.data.fingerprint import file_hash
-from recbole_guider.data.prepare.text import sentence_embeddings, tfidf_svd
-from recbole_guider.data.prepare.whole_folder import whole_folder
 from recbole_guider.errors import InputError
 from recbole_guider.property_layers import load_properties, property_file
 
@@ -97,7 +97,9 @@ def _read(path: Path) -> Iterator[list[str]]:
 
 
 def _write(source: Path, folder: Path) -> None:
-    from recbole_guider.data.prepare.split import split_per_user  # brings pandas, planning does not
+    from recbole_guider.data.prepare.steps.split import (
+        split_per_user,  # brings pandas, planning does not
+    )
 
     settings = load_properties(property_file("dataset", NAME))["preparation"]
     seed, width = settings["split_seed"], settings["text_width"]

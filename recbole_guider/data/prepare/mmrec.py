@@ -13,17 +13,17 @@ from typing import Any
 
 import pandas as pd
 
-from recbole_guider.data.prepare.columns import check_labels
-from recbole_guider.data.prepare.feature_files import matrix_rows
-from recbole_guider.data.prepare.options import add_folder
-from recbole_guider.data.prepare.raw import ItemRows, RawData, Tokens
-from recbole_guider.data.prepare.table import (
+from recbole_guider.data.prepare.reading.columns import check_labels
+from recbole_guider.data.prepare.reading.feature_files import matrix_rows
+from recbole_guider.data.prepare.reading.table import (
     numbers,
     only_file,
     read_table,
     refuse_repeated,
     tokens,
 )
+from recbole_guider.data.prepare.steps.options import add_folder
+from recbole_guider.data.prepare.steps.raw import ItemRows, RawData, Tokens
 from recbole_guider.errors import InputError
 
 _USER, _ITEM, _LABEL = "userID", "itemID", "x_label"

@@ -12,11 +12,11 @@ from typing import Any
 
 import pandas as pd
 
-from recbole_guider.data.prepare import options as shared
-from recbole_guider.data.prepare.columns import number_columns, pair_columns
 from recbole_guider.data.prepare.ml100k import attributes
-from recbole_guider.data.prepare.raw import ItemRows, RawData
-from recbole_guider.data.prepare.table import read_table, refuse_repeated, tokens
+from recbole_guider.data.prepare.reading.columns import number_columns, pair_columns
+from recbole_guider.data.prepare.reading.table import read_table, refuse_repeated, tokens
+from recbole_guider.data.prepare.steps import options as shared
+from recbole_guider.data.prepare.steps.raw import ItemRows, RawData
 from recbole_guider.errors import InputError
 
 SUMMARY = "a folder of MovieLens: u.data and u.item, or ratings and movies as .dat or .csv"

@@ -9,20 +9,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Callable, NamedTuple
 
+from recbole_guider.data.files.whole_folder import check_free
 from recbole_guider.data.prepare import (
     amazon,
     any_table,
-    filters,
     microlens,
     mmrec,
     movielens,
     synthetic,
 )
-from recbole_guider.data.prepare.atomic import write_dataset
-from recbole_guider.data.prepare.encoding import with_text
-from recbole_guider.data.prepare.raw import RawData
-from recbole_guider.data.prepare.split import with_split
-from recbole_guider.data.prepare.whole_folder import check_free
+from recbole_guider.data.prepare.steps import filters
+from recbole_guider.data.prepare.steps.atomic import write_dataset
+from recbole_guider.data.prepare.steps.encoding import with_text
+from recbole_guider.data.prepare.steps.raw import RawData
+from recbole_guider.data.prepare.steps.split import with_split
 from recbole_guider.errors import InputError
 
 

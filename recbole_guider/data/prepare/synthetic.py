@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recbole_guider.command_line import count
-from recbole_guider.data.prepare import options as shared
-from recbole_guider.data.prepare.raw import ItemRows, RawData
+from recbole_guider.data.prepare.steps import options as shared
+from recbole_guider.data.prepare.steps.raw import ItemRows, RawData
 from recbole_guider.data.prepare.synthetic_pairs import draw_pairs
 from recbole_guider.errors import InputError
 

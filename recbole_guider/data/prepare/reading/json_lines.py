@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from recbole_guider.data.prepare.text_files import opened
+from recbole_guider.data.prepare.reading.text_files import opened
 from recbole_guider.errors import InputError
 
 Kind = TypeVar("Kind", str, float)

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recbole_guider.data.prepare.blocks import Rows, encode_in_blocks
-from recbole_guider.data.prepare.local_model import content_hash, model_folder
+from recbole_guider.data.encoders.blocks import Rows, encode_in_blocks
+from recbole_guider.data.encoders.local_model import content_hash, model_folder
 from recbole_guider.errors import InputError
 
 _BLOCK = 256  # texts kept together

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from recbole_guider.data.prepare.raw import RawData
+from recbole_guider.data.prepare.steps.raw import RawData
 from recbole_guider.errors import InputError
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from recbole_guider.data.prepare.sentence_model import sentence_vectors
+from recbole_guider.data.encoders.sentence_model import sentence_vectors
 from recbole_guider.errors import InputError
 
 TFIDF = "tfidf"  # the encoder that needs no model

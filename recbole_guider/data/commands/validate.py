@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from recbole_guider.data.feature_table import unused_side_cars
+from recbole_guider.data.commands.validate_modality import check_modality
+from recbole_guider.data.files.feature_table import unused_side_cars
+from recbole_guider.data.files.interaction_file import value_problems, width_problems
+from recbole_guider.data.files.layout import PHASES, Layout, read_interactions
 from recbole_guider.data.fingerprint import file_hash
-from recbole_guider.data.interaction_file import value_problems, width_problems
-from recbole_guider.data.layout import PHASES, Layout, read_interactions
 from recbole_guider.data.modality_choice import choose_modalities, find_modalities, missing_policies
-from recbole_guider.data.validate_modality import check_modality
 from recbole_guider.errors import InputError
 
 SHOWN = 20  # problems of one kind in one file

@@ -14,16 +14,16 @@ from typing import Any
 
 import pandas as pd
 
-from recbole_guider.data.feature_table import load_table
+from recbole_guider.data.encoders.image_model import find_model, image_vectors, unreadable
+from recbole_guider.data.encoders.local_model import content_hash
+from recbole_guider.data.encoders.text import TFIDF
+from recbole_guider.data.encoders.text import encode as encode_texts
+from recbole_guider.data.files.feature_table import load_table
+from recbole_guider.data.files.layout import Layout, read_interactions
 from recbole_guider.data.fingerprint import file_hash
-from recbole_guider.data.layout import Layout, read_interactions
 from recbole_guider.data.prepare.any_table import read_texts
-from recbole_guider.data.prepare.atomic import write_modality
-from recbole_guider.data.prepare.image_model import find_model, image_vectors, unreadable
-from recbole_guider.data.prepare.local_model import content_hash
-from recbole_guider.data.prepare.raw import ItemRows
-from recbole_guider.data.prepare.text import TFIDF
-from recbole_guider.data.prepare.text import encode as encode_texts
+from recbole_guider.data.prepare.steps.atomic import write_modality
+from recbole_guider.data.prepare.steps.raw import ItemRows
 from recbole_guider.errors import InputError
 from recbole_guider.replacing import replacing
 

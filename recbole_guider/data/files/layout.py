@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from recbole_guider.data.interaction_file import columns_of, header_problems
+from recbole_guider.data.files.interaction_file import columns_of, header_problems
 from recbole_guider.data.prepare import not_installed
 from recbole_guider.errors import InputError
 from recbole_guider.property_layers import default_method, resolve

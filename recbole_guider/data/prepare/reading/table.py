@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recbole_guider.data.prepare.text_files import opened
+from recbole_guider.data.prepare.reading.text_files import opened
 from recbole_guider.errors import InputError, nearest_name
 
 _LONGEST_CELL = 1 << 24  # characters; the csv module's own limit cuts long descriptions

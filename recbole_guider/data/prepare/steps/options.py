@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_guider.command_line import count
-from recbole_guider.data.prepare.split import RULES
+from recbole_guider.data.prepare.steps.split import RULES
 from recbole_guider.errors import InputError
 
 _ROLES = ("user", "item", "rating", "time", "label", "title")

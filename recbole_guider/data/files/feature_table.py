@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from recbole_guider.data.files.modality_file import count_rows, read_rows
 from recbole_guider.data.fingerprint import unchanged_hash
-from recbole_guider.data.modality_file import count_rows, read_rows
 from recbole_guider.replacing import replacing
 
 _logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recbole_guider.data.prepare.raw import RawData
+from recbole_guider.data.prepare.steps.raw import RawData
 from recbole_guider.errors import InputError
 
 RULES = ("random", "time", "none")

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from recbole_guider.data.prepare.raw import ItemRows, RawData
-from recbole_guider.data.prepare.text import TFIDF, encode
+from recbole_guider.data.encoders.text import TFIDF, encode
+from recbole_guider.data.prepare.steps.raw import ItemRows, RawData
 
 
 def with_text(

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, Callable
 
 from recbole_guider.command_line import BAD_INPUT, OK, Parser, read_arguments
-from recbole_guider.data.describe import as_text, describe
-from recbole_guider.data.download import fetch_all, plan_of
-from recbole_guider.data.encode import add_options, encode
-from recbole_guider.data.export import export
-from recbole_guider.data.layout import Layout, find_layout
+from recbole_guider.data.commands.describe import as_text, describe
+from recbole_guider.data.commands.download import fetch_all, plan_of
+from recbole_guider.data.commands.encode import add_options, encode
+from recbole_guider.data.commands.export import export
+from recbole_guider.data.commands.validate import SHOWN, validate
+from recbole_guider.data.files.layout import Layout, find_layout
 from recbole_guider.data.prepare import sources
-from recbole_guider.data.validate import SHOWN, validate
 from recbole_guider.errors import InputError
 
 _EXAMPLES = """\

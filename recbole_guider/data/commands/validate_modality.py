@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recbole_guider.data.modality_file import scan
+from recbole_guider.data.files.modality_file import scan
 from recbole_guider.errors import InputError
 
 _SAME = 1e-4  # relative: printed means are rounded

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from recbole_guider.data.feature_table import keep_table
+from recbole_guider.data.files.feature_table import keep_table
+from recbole_guider.data.files.whole_folder import whole_folder
 from recbole_guider.data.fingerprint import file_hash
-from recbole_guider.data.prepare.raw import ItemRows, RawData
-from recbole_guider.data.prepare.whole_folder import whole_folder
+from recbole_guider.data.prepare.steps.raw import ItemRows, RawData
 from recbole_guider.errors import InputError
 
 _LABELS = ("train", "valid", "test")

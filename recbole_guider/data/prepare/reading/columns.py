@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recbole_guider.data.prepare.table import numbers, tokens
+from recbole_guider.data.prepare.reading.table import numbers, tokens
 from recbole_guider.errors import InputError, nearest_name
 
 # Compared in lower case, without the type of an atomic file and without _, - and blanks.

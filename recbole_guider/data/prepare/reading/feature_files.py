@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recbole_guider.data.prepare.columns import find_column
-from recbole_guider.data.prepare.features import load_matrix
-from recbole_guider.data.prepare.raw import ItemRows, Tokens
-from recbole_guider.data.prepare.table import read_table, refuse_repeated, tokens
-from recbole_guider.data.prepare.text_files import opened
+from recbole_guider.data.prepare.reading.columns import find_column
+from recbole_guider.data.prepare.reading.matrix import load_matrix
+from recbole_guider.data.prepare.reading.table import read_table, refuse_repeated, tokens
+from recbole_guider.data.prepare.reading.text_files import opened
+from recbole_guider.data.prepare.steps.raw import ItemRows, Tokens
 from recbole_guider.errors import InputError
 
 _FEATURES = "_feat"

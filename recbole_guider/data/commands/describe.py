@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recbole_guider.data.feature_table import load_table
-from recbole_guider.data.layout import PHASES, Layout, read_interactions
+from recbole_guider.data.commands.validate import check_readable
+from recbole_guider.data.files.feature_table import load_table
+from recbole_guider.data.files.layout import PHASES, Layout, read_interactions
 from recbole_guider.data.modality_choice import choose_modalities, find_modalities
-from recbole_guider.data.validate import check_readable
 from recbole_guider.errors import InputError
 
 _QUANTILES = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)

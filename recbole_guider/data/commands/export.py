@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recbole_guider.data.feature_table import load_table
-from recbole_guider.data.layout import Layout, read_interactions
+from recbole_guider.data.commands.validate import check_readable
+from recbole_guider.data.files.feature_table import load_table
+from recbole_guider.data.files.layout import Layout, read_interactions
+from recbole_guider.data.files.whole_folder import whole_folder
 from recbole_guider.data.modality_choice import choose_modalities, find_modalities
-from recbole_guider.data.prepare.whole_folder import whole_folder
-from recbole_guider.data.validate import check_readable
 from recbole_guider.errors import InputError, one_of
 
 MISSING = ("zero", "list")

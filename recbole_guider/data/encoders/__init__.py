@@ -1,0 +1,1 @@
+"""Vectors of texts and images, from models that are on this machine."""

@@ -1,0 +1,1 @@
+"""Reading the files of other projects, whichever source they belong to."""
