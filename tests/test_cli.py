@@ -13,7 +13,7 @@ from recbole_guider.__main__ import main as run_one
 from recbole_guider.benchmark.cell import CellName
 from recbole_guider.benchmark.executor import AllRefusedError
 from recbole_guider.benchmark.job import Job
-from recbole_guider.benchmark.store import Failure
+from recbole_guider.benchmark.store import Failure, Store
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -47,6 +47,7 @@ def left(tmp_path):
         ("--grid no.yaml", "no.yaml: cannot be read"),
         ("--grid smoke --only ml-100k/BM3/Bass/2022", "Did you mean 'ml-100k/BM3/Base/2022'?"),
         ("--grid smoke --settings 0.1", "this grid varies no property"),
+        ("--grid smoke --read_test=false", "would leave the tables without a number"),
         ("--grid smoke extra", "cannot use the argument 'extra'"),
         ("--grid", "expected one argument"),
     ],
@@ -96,6 +97,12 @@ def test_a_plan_lists_cells_and_writes_nothing(tmp_path, capsys):
     assert "60 cells, 60 to run" in text
     assert "2022 2023" in text
     assert left(tmp_path) == []
+
+
+def test_a_plan_needs_no_place_for_tables(tmp_path, capsys):
+    (tmp_path / "file").write_text("mine")
+    assert cli.main(["--grid", "smoke", "--plan", "--leaderboard", "file"]) == 0
+    assert "to run" in capsys.readouterr().out
 
 
 def test_one_model_refuses_before_it_imports_anything(tmp_path, capsys):
@@ -179,6 +186,22 @@ def test_a_part_of_a_grid_leaves_the_tables_of_the_whole(no_cells, tmp_path, cap
     assert all(name.startswith("smoke-selection.") for name in written)
     page = (tmp_path / "leaderboard" / "smoke-selection.md").read_text()
     assert "> Only BM3 of BM3, LightGCN." in page
+
+
+@pytest.mark.parametrize("asked", ["1", "3"])
+def test_verifying_where_every_cell_fails_now_is_told_as_that(capsys, monkeypatch, asked):
+    name = CellName("ml-100k", "BM3", "Base", 2022)
+
+    def repeat_sample(job, cells, folder):  # fewer have finished than were asked for
+        for part in ("finished", "repeated"):
+            Store(folder / part).open()
+        return {name: Failure(name, "out of luck", "", "again", "the.log")}
+
+    monkeypatch.setattr("recbole_guider.benchmark.verify.repeat_sample", repeat_sample)
+    assert cli.main(["--grid", "smoke", "--verify", asked]) == 1
+    captured = capsys.readouterr()
+    assert f"failed: {name}: out of luck" in captured.out
+    assert captured.err == ""
 
 
 def test_a_doctor_looks_and_leaves_nothing(tmp_path, capsys):

@@ -110,5 +110,7 @@ class Progress:
             for guess, started in zip(guesses[len(waiting) :], running.values())
         ]
         # Workers share the work, but no cell is split.
-        seconds = max([(sum(guesses[: len(waiting)]) + sum(rest)) / self.workers, *rest])
+        # A cluster that has just lost all its hosts has no room for any.
+        shared = (sum(guesses[: len(waiting)]) + sum(rest)) / max(self.workers, 1)
+        seconds = max([shared, *rest])
         return f", about {say_duration(seconds)} left"

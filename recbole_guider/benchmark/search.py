@@ -210,7 +210,7 @@ def _space(content: Any, where: str) -> dict[str, Any]:
 
 def _values(key: str, values: Any, where: str) -> Any:
     where = f"{where}: {key}"
-    if key in AXES or key in WITHOUT_EFFECT or key in MEANING or key == "read_test":
+    if key in AXES or key in WITHOUT_EFFECT or key in MEANING:
         raise InputError("cannot be searched", where=where, mend="Search another property.")
     if isinstance(values, list) and values:
         return values

@@ -138,7 +138,8 @@ def select(
     ]
     notes += narrowed
     notes += [
-        f"{backbone} + {method} on {dataset} has {len(few)} settings to try, not {search.trials}."
+        f"{backbone} + {method} on {dataset} has {len(few)} setting{'s' if len(few) > 1 else ''} "
+        f"to try, not {search.trials}."
         for (dataset, backbone, method), few in tried.items()
         if search is not None and len(few) < search.trials
     ]
@@ -188,6 +189,12 @@ def _layered(
             "is what this grid varies and no property of all its cells",
             where=sources[grid.vary],
             mend="Keep it under vary alone." if in_grid else "Use --settings to choose values.",
+        )
+    if overrides.get("read_test", True) is not True:
+        raise InputError(
+            "would leave the tables without a number",
+            where=sources["read_test"],
+            mend="Leave it out; trials of a search set it for themselves.",
         )
     data_path = overrides.get("data_path", "dataset/")
     if not isinstance(data_path, str) or not data_path:

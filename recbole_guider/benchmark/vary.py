@@ -19,7 +19,7 @@ AXES = {
     "dataset": "datasets", "model": "backbones", "method": "methods", "seed": "seeds",
 }  # fmt: skip
 # Numbers under different values of these never share a table.
-MEANING = frozenset({"protocol", "valid_metric", "metrics", "topk"})
+MEANING = frozenset({"protocol", "valid_metric", "metrics", "topk", "read_test"})
 _EXAMPLE = "Write for example vary: {noise_ratio: [0, 0.1, 0.2]}."
 
 

@@ -164,6 +164,16 @@ def test_progress_shows_a_record_without_a_validation_value(data_path, tmp_path)
     assert stream.getvalue() == "[1/1] tiny/BM3/Base/2022: 0 s\n"
 
 
+def test_progress_goes_on_while_a_cluster_has_lost_its_hosts(data_path, tmp_path):
+    job = fake_grid.job_of(fake_grid.selection_of(data_path, ["Base"]), tmp_path / "r")
+    run(job, fake_grid.result_of)
+    stream = io.StringIO()
+    progress = Progress(2, 0, 1, Estimates(job.store.costs()), stream)
+    progress.workers = 0
+    progress.finished(job.store.read(job.wanted[0].key), job.wanted, {})
+    assert "left" in stream.getvalue()
+
+
 def test_data_that_cannot_be_used_stops_the_run_before_its_cells(data_path, tmp_path, capfd):
     selection = fake_grid.selection_of(data_path, ["Base", "WBPR"])
     job = fake_grid.job_of(selection, tmp_path / "r")

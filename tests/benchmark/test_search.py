@@ -133,6 +133,9 @@ def test_a_small_space_is_used_up_and_the_reader_told(write, here):
     selection = select(grid, methods=["Base"], command_line=here)
     assert len(selection.trials["tiny", "BM3", "Base"]) == 2
     assert any("has 2 settings to try, not 9" in note for note in selection.notes)
+    grid = load_grid(write(search="{trials: 2, backbones: {BM3: {}}}", backbones="[BM3]"))
+    notes = select(grid, methods=["Base"], command_line=here).notes
+    assert "BM3 + Base on tiny has 1 setting to try, not 2." in notes
 
 
 def test_a_user_may_ask_for_trials_of_any_grid(write, here):

@@ -102,6 +102,7 @@ def test_settings_narrow_the_values_in_the_grids_order(write, here):
         ("{seed: [1]}", ["is an axis of the grid", "seeds says how many."]),
         ("{data_path: [a, b]}", ["cannot change a number"]),
         ("{protocol: [mmrec, recbole]}", ["says what the numbers mean"]),
+        ("{read_test: [true, false]}", ["says what the numbers mean"]),
         ("{3: [1]}", ["vary names 3"]),
     ],
 )

@@ -52,6 +52,12 @@ def test_a_cell_that_fails_now_is_told(finished, tmp_path):
     assert {name.method for name in failures} == {"GUIDER"}
 
 
+def test_one_cell_alone_is_verified_alone(finished, data_path, tmp_path):
+    job = job_of(finished.selection, finished.store.folder, only="tiny/BM3/GUIDER/2023")
+    assert repeat_sample(job, 3, tmp_path / "v", run=fake_grid.result_of, **LOCAL) == {}
+    assert computed(data_path)[4:] == ["tiny/BM3/GUIDER/2023"]
+
+
 def test_nothing_finished_is_nothing_to_verify(data_path, tmp_path):
     job = job_of(selection_of(data_path), tmp_path / "results")
     with pytest.raises(InputError, match="none of this grid's cells has finished"):
