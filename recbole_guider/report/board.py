@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -49,6 +50,11 @@ class Board:
     records: tuple[Record, ...]
     comparison: Comparison
 
+    @functools.cached_property
+    def noisy(self) -> frozenset[str]:
+        """The data sets of which a record was made with noise: pairs, or swapped content."""
+        return frozenset(record.cell.dataset for record in self.records if _with_noise(record))
+
     def keys(self, dataset: str) -> Iterator[ResultKey]:
         """Yields the results asked for on a data set, in reading order."""
         for backbone, method in self.rows():
@@ -95,6 +101,12 @@ class Board:
     def proposed(self) -> list[str]:
         """Returns the methods that are no baselines."""
         return [method for method in self.methods if method not in self.baselines]
+
+
+def _with_noise(record: Record) -> bool:
+    swapped = record.config.get("content_noise")
+    swapped = any(swapped.values()) if isinstance(swapped, Mapping) else swapped
+    return any((record.data.get("injected"), record.config.get("removed_ratio"), swapped))
 
 
 def arrange(

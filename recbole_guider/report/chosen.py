@@ -61,7 +61,7 @@ def chosen_table(board: Board, chosen: Mapping[Kind, Choice]) -> list[str]:
             f"{kind[0]}, {kind[1]} + {kind[2]}",
             f"{choice.trial} of {choice.asked}",
             HOLE if choice.valid is None else f"{choice.valid:.4f}",
-            _values(choice.values),
+            HOLE if choice.valid is None else _values(choice.values),
         ])  # fmt: skip
     seeds = " and ".join(sorted({str(chosen[kind].seed) for kind in order}))
     return [

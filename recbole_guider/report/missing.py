@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Callable
 
 from recbole_guider.report.board import Board
 from recbole_guider.report.comparison import BARE, once
 from recbole_guider.report.results import ResultKey, result_key
+
+_LONGEST = 200  # characters of a reason
 
 
 def missing(board: Board) -> list[str]:
@@ -93,19 +96,32 @@ def _count(board: Board, keys: Sequence[ResultKey]) -> str:
     return f"{cells} cell{'s' if cells > 1 else ''}"
 
 
-def _missing_line(board: Board, key: ResultKey) -> str:
-    reasons: dict[str, list[str]] = {}
+def why_absent(board: Board, key: ResultKey, shown: Callable[[str], str] = str) -> Iterator[str]:
+    """Yields why seeds of a result are missing, ``seeds 1, 2 failed: ...``; equal reasons once.
+
+    Args:
+        board: the results.
+        key: the result.
+        shown: writes a reason, one line of at most 200 characters, in the page's language.
+    """
+    reasons: dict[str, list[int]] = {}
     for seed in _absent(board, key):
         reason = board.failures.get((*key[:3], seed, key.setting))
-        # As code, so that nothing in a message is read as Markdown.
-        shown = " ".join(reason.replace("`", "'").split()) if reason is not None else ""
-        shown = shown if len(shown) <= 200 else shown[:197] + "..."
-        said = "not run" if reason is None else f"failed: `{shown}`" if shown else "failed"
-        reasons.setdefault(said, []).append(str(seed))
-    why = "; ".join(
-        f"seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)} {said}"
-        for said, seeds in reasons.items()
-    )
+        text = " ".join((reason or "").split())
+        text = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+        said = "not run" if reason is None else f"failed: {shown(text)}" if text else "failed"
+        reasons.setdefault(said, []).append(seed)
+    for said, seeds in reasons.items():
+        yield f"{_named(seeds)} {said}"
+
+
+def _as_code(reason: str) -> str:
+    """Returns a reason as code, so that nothing in it is read as Markdown."""
+    return f"`{reason.replace('`', chr(39))}`"
+
+
+def _missing_line(board: Board, key: ResultKey) -> str:
+    why = "; ".join(why_absent(board, key, _as_code))
     name = key.backbone if key.method == BARE else f"{key.backbone} + {key.method}"
     done = f"{len(board.finished(key))} of {len(board.asked[key])} seeds"
     return f"- {name} on {_place(key.dataset, key.setting)} ({done}): {why}"

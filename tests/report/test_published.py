@@ -16,6 +16,8 @@ from recbole_guider.report.published import lookup as published
 from recbole_guider.report.published.lookup import Counterpart, Figure, figures, sources
 from recbole_guider.report.tables import render
 
+CONFIG = {"valid_metric": "Recall@20", "removed_ratio": 0.0, "content_noise": {"text": 0.0}}
+
 
 @pytest.fixture
 def rendered(grid, make_record, tmp_path):
@@ -98,16 +100,30 @@ def test_the_page_sets_ours_beside_theirs(rendered) -> None:
         {"dataset": "ml-100k"},
         {"changes": {"protocol": "recbole"}},
         {"changes": {"data": {"hash": "x", "injected": 5, "train": 100, "valid": 9, "test": 9}}},
+        {"changes": {"config": {**CONFIG, "removed_ratio": 0.1}}},
+        {"changes": {"config": {**CONFIG, "content_noise": {"text": 0.0, "image": 0.1}}}},
         {"vary": "noise_ratio", "settings": {"noise_ratio=0": 0}},
         {"backbone": "MMGCN", "methods": ("T-CE", "GUIDER")},
     ],
-    ids=["no figures", "another protocol", "injected noise", "a varied property", "no such row"],
+    ids=[
+        "no figures",
+        "another protocol",
+        "injected noise",
+        "removed pairs",
+        "swapped content",
+        "a varied property",
+        "no such row",
+    ],
 )
 def test_nothing_is_shown_where_the_numbers_mean_something_else(rendered, case) -> None:
     page, rows = rendered(**case)
     assert "published" not in page
     assert {row["published"] for row in rows.values()} == {""}
     assert {row["published_source"] + row["published_note"] for row in rows.values()} == {""}
+
+
+def test_properties_that_make_no_noise_hide_nothing(rendered) -> None:
+    assert "published figures" in rendered(changes={"config": CONFIG})[0]
 
 
 def test_reconstructed_features_are_set_beside_the_original_only_with_a_note(rendered) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Callable
 
 from recbole_guider.report.board import Board
@@ -45,20 +45,6 @@ def draw_scores(board: Board) -> Drawing:
     return Drawing(tuple(panels), legend, caption)
 
 
-def area_under_curve(clean: Sequence[float], noisy: Sequence[float]) -> float:
-    """Returns the chance that a noisy interaction falls into a lower bin than a clean one.
-
-    Args:
-        clean: counts by bin, [k], bins of ascending score.
-        noisy: the same for noisy interactions, [k]. Equal bins count half.
-    """
-    pairs, below = 0.0, 0.0
-    for good, bad in zip(clean, noisy):
-        pairs += good * (below + bad / 2.0)
-        below += bad
-    return pairs / (sum(clean) * sum(noisy))
-
-
 def _painter(found: Mapping[str, Any]) -> Callable[[Axes], None]:
     edges = [float(edge) for edge in found["edges"]]
     widths = [right - left for left, right in zip(edges, edges[1:])]
@@ -70,9 +56,7 @@ def _painter(found: Mapping[str, Any]) -> Callable[[Axes], None]:
             axes.stairs(heights, edges, fill=True, color=colour, alpha=0.22)
             axes.stairs(heights, edges, color=colour, linewidth=1.3, linestyle=dashes)
         area = found.get("auc")
-        if area is None and sum(found["clean"]) and sum(found["noisy"]):
-            area = area_under_curve(found["clean"], found["noisy"])
-        if area is not None:
+        if area is not None:  # there are both kinds
             axes.text(0.98, 0.95, f"AUC {area:.3f}", transform=axes.transAxes, ha="right", va="top")
         axes.set_ylim(bottom=0)
 

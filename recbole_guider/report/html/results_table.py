@@ -15,6 +15,7 @@ from recbole_guider.report.comparison import Against
 from recbole_guider.report.html.markup import Html, element, join
 from recbole_guider.report.html.words import box
 from recbole_guider.report.markdown import HOLE, SIGNIFICANCE, percent, value
+from recbole_guider.report.missing import why_absent
 from recbole_guider.report.results import ResultKey
 
 _SIGNS = {1: "*", -1: "†"}
@@ -214,18 +215,4 @@ def _about(board: Board, place: ResultKey) -> str:
         said.append(f"validation {result.valid_metric} {result.valid:.4f}")
     if key != place:
         said.append(f"does not know {board.vary}: one result in every setting")
-    return "; ".join([*said, *_absent(board, key)])
-
-
-def _absent(board: Board, key: ResultKey) -> list[str]:
-    """Says why seeds are missing; equal reasons share a line."""
-    reasons: dict[str, list[str]] = {}
-    for seed in board.asked[key]:
-        if seed not in board.finished(key):
-            reason = board.failures.get((*key[:3], seed, key.setting))
-            said = "not run" if reason is None else " ".join(f"failed: {reason}".split())
-            reasons.setdefault(said[:200], []).append(str(seed))
-    return [
-        f"seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)} {said}"
-        for said, seeds in reasons.items()
-    ]
+    return "; ".join([*said, *why_absent(board, key)])

@@ -88,8 +88,8 @@ def counterpart(kind: str, name: str) -> Counterpart:
 def figure_at(board: Board, place: ResultKey, metric: str) -> Figure | None:
     """Returns the published figure that may stand beside a result, None for none.
 
-    There is none where a property varies or noise was injected, which the papers' tables do
-    without, nor where the protocols differ.
+    There is none where a property varies or noise was made, which the papers' tables do without,
+    nor where the protocols differ.
     """
     found = figures().get(
         (
@@ -99,15 +99,11 @@ def figure_at(board: Board, place: ResultKey, metric: str) -> Figure | None:
             metric.lower(),
         )
     )
-    if found is None or board.vary or place.dataset in _noisy(board):
+    if found is None or board.vary or place.dataset in board.noisy:
         return None
     result = board.result(place)
     same = result is None or result.protocol == sources()[found.source].protocol
     return found if same else None
-
-
-def _noisy(board: Board) -> set[str]:
-    return {record.cell.dataset for record in board.records if record.data.get("injected")}
 
 
 def notes_on(place: ResultKey, figure: Figure) -> str:
