@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from recbole_guider.report.board import Board
+from recbole_guider.report.chosen import Choice, Kind
 from recbole_guider.report.comparison import Against
 from recbole_guider.report.published.lookup import figure_at, notes_on, sources
 from recbole_guider.report.results import ResultKey
@@ -21,6 +23,8 @@ _RESULT = [
 # After the method, where a property varies. A method that does not know it has one result, which
 # stands in every setting: such a row is "shared".
 _SETTING = ["setting", "shared"]
+# After the result, where the grid searched.
+_CHOSEN = ["trial", "trials", "chosen"]
 _AGAINST = [
     "difference", "relative_gain", "low", "high", "t", "p", "p_holm", "wins", "ties", "losses",
     "seeds",
@@ -33,7 +37,7 @@ _PUBLISHED = ["published", "published_source", "published_note"]
 _FEWEST_SEEDS = 3
 
 
-def render_csv(board: Board) -> str:
+def render_csv(board: Board, chosen: Mapping[Kind, Choice] | None = None) -> str:
     """Returns the CSV text; what does not exist (a hole, no comparison) is an empty field.
 
     ``vs_best_*`` compares with the column ``best_baseline``, ``vs_base_*`` with the bare backbone:
@@ -47,6 +51,9 @@ def render_csv(board: Board) -> str:
     ``vs_best_wilcoxon_p`` of Wilcoxon's signed-rank test over users, and ``vs_best_seed_p`` of the
     paired t test over the seeds' means, where both sides have three seeds in common.
 
+    Where a grid searched, ``trial`` is the one of ``trials`` that validation chose, and ``chosen``
+    its values as JSON: ``{}`` for the property files' own.
+
     ``published`` is what a paper prints for the same place, with its source and notes.
     """
     text = io.StringIO()
@@ -54,13 +61,14 @@ def render_csv(board: Board) -> str:
     columns = list(_RESULT)
     if board.vary:
         columns[4:4] = _SETTING
+    columns += _CHOSEN if chosen else []
     against = [f"{kind}_{name}" for kind in ("vs_best", "vs_base") for name in _AGAINST]
     writer.writerow([*columns, *against, *_MORE, *_PUBLISHED])
-    writer.writerows(_rows(board))
+    writer.writerows(_rows(board, chosen or {}))
     return text.getvalue()
 
 
-def _rows(board: Board) -> Iterator[list[str]]:
+def _rows(board: Board, chosen: Mapping[Kind, Choice]) -> Iterator[list[str]]:
     compared = board.comparison
     for dataset in board.datasets:
         protocols = [
@@ -71,11 +79,13 @@ def _rows(board: Board) -> Iterator[list[str]]:
             best = compared.best_baseline.get((dataset, place.backbone, place.setting))
             key = board.key_at(place)
             setting = [place.setting, "no" if key == place else "yes"] if board.vary else []
+            searched = _searched(chosen.get(place[:3])) if chosen else []
             for metric in board.metrics:
                 yield [
                     dataset, protocol, place.backbone, place.method, *setting, metric,
                     *_result(board, place, metric),
                     best.method if best else "",
+                    *searched,
                     *_against(compared.vs_best.get((place, metric))),
                     *_against(compared.vs_base.get((place, metric))),
                     *_more(board, place, metric),
@@ -99,6 +109,14 @@ def _result(board: Board, place: ResultKey, metric: str) -> list[str]:
         result.valid_metric,
         _number(result.valid),
     ]
+
+
+def _searched(choice: Choice | None) -> list[str]:
+    """Returns what was chosen; empty where no trial has, or none was asked for."""
+    if choice is None or choice.valid is None:
+        return [""] * len(_CHOSEN)
+    values = json.dumps(dict(choice.values), sort_keys=True)
+    return [str(choice.trial), str(choice.asked), values]
 
 
 def _against(against: Against | None) -> list[str]:

@@ -77,7 +77,7 @@ def render(
         f"{board.name}.md": render_markdown(
             board, notes, drawing.caption if drawing else "", chosen or {}
         ),
-        f"{board.name}.csv": render_csv(board),
+        f"{board.name}.csv": render_csv(board, chosen),
         f"{board.name}.tex": render_latex(board, notes),
         f"{board.name}-ranks.svg": ranks_svg(board),
         f"{board.name}-detection.csv": detection_csv(board),

@@ -1,0 +1,63 @@
+"""What a search chose, on the page and in the CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import NamedTuple
+
+import pytest
+
+from recbole_guider.report.board import arrange
+from recbole_guider.report.chosen import chosen_table
+from recbole_guider.report.numbers import render_csv
+
+
+class Chosen(NamedTuple):
+    values: dict
+    trial: int
+    valid: float | None
+    asked: int = 4
+    finished: int = 4
+    seed: int = 2022
+
+
+@pytest.fixture
+def board(grid, cells, make_record):
+    return arrange(grid, cells, [make_record(cell) for cell in cells], {})
+
+
+@pytest.fixture
+def chosen():
+    return {
+        ("ml-100k", "BM3", "Base"): Chosen({}, 1, 0.25),
+        ("ml-100k", "BM3", "WBPR"): Chosen({"n_layers": 2, "dropout": 0.3}, 3, 0.5, finished=3),
+        ("ml-100k", "BM3", "T-CE"): Chosen({}, 0, None, finished=0),
+    }
+
+
+def rows_of(board, *chosen):
+    rows = csv.DictReader(io.StringIO(render_csv(board, *chosen)))
+    return {(row["backbone"], row["method"]): row for row in rows}
+
+
+def test_the_csv_says_which_trial_and_values(board, chosen):
+    rows = rows_of(board, chosen)
+    told = {key: [row[name] for name in ("trial", "trials", "chosen")] for key, row in rows.items()}
+    assert told["BM3", "Base"] == ["1", "4", "{}"]
+    assert told["BM3", "WBPR"] == ["3", "4", '{"dropout": 0.3, "n_layers": 2}']
+    assert told["BM3", "T-CE"] == told["BM3", "GUIDER"] == ["", "", ""]
+    plain = rows_of(board)
+    assert "trial" not in plain["BM3", "Base"]
+    for key, row in plain.items():
+        assert row == {name: rows[key][name] for name in row}
+
+
+def test_the_page_shows_a_hole_where_no_trial_finished(board, chosen):
+    table, caption = chosen_table(board, chosen)
+    lines = {line.split("|")[1].strip(): line.split("|")[2:-1] for line in table.splitlines()}
+    told = {name: [part.strip() for part in parts] for name, parts in lines.items()}
+    assert told["ml-100k, BM3 + Base"] == ["1 of 4", "0.2500", "the property files'"]
+    assert told["ml-100k, BM3 + WBPR"] == ["3 of 4", "0.5000", "`n_layers` 2, `dropout` 0.3"]
+    assert told["ml-100k, BM3 + T-CE"] == ["0 of 4", "—", "—"]
+    assert "4 trials, of which 5 failed in all, with seed 2022" in caption
