@@ -16,7 +16,7 @@ from recbole.utils import FeatureSource, FeatureType
 from torch import Tensor
 
 from recbole_guider.data.files.feature_table import load_table
-from recbole_guider.data.files.interaction_file import bad_row, check_file, no_value, wrong_label
+from recbole_guider.data.files.interaction_file import bad_row, check_file
 from recbole_guider.data.fingerprint import fingerprint
 from recbole_guider.data.modality import ItemFeatures, align
 from recbole_guider.data.modality_choice import choose_modalities, find_modalities, missing_policies
@@ -102,8 +102,9 @@ class MultimodalDataset(Dataset):
         parts = self._split_by_ratio() if self._split_labels is None else self._split_by_label()
         if len(parts) != len(PHASES):
             raise InputError(
-                f"the split has {len(parts)} parts; expected train, valid and test",
+                f"the split has {len(parts)} parts; expected {', '.join(PHASES)}",
                 where="benchmark_filename" if self.benchmark_filename_list else "eval_args",
+                mend="Name a file, or a share, for each",
             )
         self._clean(parts)
         train, valid, test = (self._interactions(part.inter_feat) for part in parts)
@@ -157,12 +158,12 @@ class MultimodalDataset(Dataset):
         try:
             feat = super()._load_feat(filepath, source)
         except ValueError as error:  # also pandas' parser errors
-            raise bad_row(Path(filepath), *self._file_format()) from error
+            raise self._bad_row(filepath) from error
         if source == FeatureSource.INTERACTION:
-            for field in (self.uid_field, self.iid_field):
-                if feat[field].isna().any():
-                    row = int(feat[field].isna().to_numpy().argmax()) + 2
-                    raise no_value(field, f"{filepath}:{row}")
+            if feat[[self.uid_field, self.iid_field]].isna().any(axis=None):
+                raise self._bad_row(filepath)
+            if np.isinf(feat.select_dtypes("number")).any(axis=None):
+                raise self._bad_row(filepath)
             self._read_split_labels(feat, filepath)
         return feat
 
@@ -217,6 +218,12 @@ class MultimodalDataset(Dataset):
     def _file_format(self) -> tuple[str, str]:
         return self.config["field_separator"], self.config["encoding"] or "utf-8"
 
+    def _bad_row(self, filepath: str) -> InputError:
+        """The first bad value, found again in the file: pandas skips blank lines uncounted."""
+        label = None if self.benchmark_filename_list else self.config["split_label_field"]
+        names = [self.uid_field, self.iid_field]
+        return bad_row(Path(filepath), *self._file_format(), names, label)
+
     def _has_split_labels(self, feat: Any) -> bool:
         return self.benchmark_filename_list is None and self.config["split_label_field"] in feat
 
@@ -227,8 +234,7 @@ class MultimodalDataset(Dataset):
         labels = pd.to_numeric(feat[field], errors="coerce")
         wrong = ~labels.isin([0, 1, 2]).to_numpy()
         if wrong.any():
-            row = int(wrong.argmax())
-            raise wrong_label(feat[field].iloc[row], field, f"{filepath}:{row + 2}")
+            raise self._bad_row(filepath)
         feat[field] = labels.astype(np.float64)
         self.field2type[field] = FeatureType.FLOAT
 

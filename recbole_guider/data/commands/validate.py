@@ -117,8 +117,17 @@ def _check_split(layout: Layout, table: pd.DataFrame, found: Findings) -> None:
     items, names = pd.factorize(table["item"])
     pairs = users.astype(np.int64) * len(names) + items
     phases = table["phase"].to_numpy()
-    drawn = bool((phases == -1).all())
-    if drawn:
+    in_parts = layout.inter[0].name != f"{layout.name}.inter"
+    if in_parts and len(layout.inter) != len(PHASES):
+        found.errors.append(
+            InputError(
+                f"the split has {len(layout.inter)} parts; expected {', '.join(PHASES)}",
+                where="benchmark_filename",
+                mend="Name a file, or a share, for each",
+            )
+        )
+        return
+    if bool((phases == -1).all()):
         _tell_repeated(layout, table, pairs, found)
         return
     known = np.isin(users, users[phases == 0])

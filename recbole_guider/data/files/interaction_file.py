@@ -10,14 +10,10 @@ import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from recbole_guider.data.names import NO_VALUE, QUOTE
 from recbole_guider.errors import InputError, nearest_name
 
 _TYPES = ("token", "float", "token_seq", "float_seq")
-# What RecBole's reader, pandas, takes for a missing value, also in a column of names.
-_NO_VALUE = frozenset(
-    ["", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
-     "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"]
-)  # fmt: skip
 _LABELS = (0.0, 1.0, 2.0)
 
 
@@ -92,7 +88,10 @@ def header_problems(
 
 
 def width_problems(path: Path, separator: str, encoding: str) -> Iterator[InputError]:
-    """Yields the rows with another number of columns, which RecBole would fill or cut."""
+    """Yields the rows that RecBole would fill, cut, or join with the next ones.
+
+    They have another number of columns, or a cell that begins with a quotation mark.
+    """
     separators = -1
     for number, line in enumerate(_lines(path, encoding), start=1):
         found = line.count(separator)
@@ -103,6 +102,16 @@ def width_problems(path: Path, separator: str, encoding: str) -> Iterator[InputE
                 where=f"{path}:{number}",
                 mend=f"Separate the columns by {separator!r}",
             )
+        elif QUOTE in line:
+            for cell in line.split(separator):
+                if cell.startswith(QUOTE):
+                    yield InputError(
+                        f"the cell {cell[:40]} begins with a quotation mark, which RecBole's "
+                        "reader takes for quoting",
+                        where=f"{path}:{number}",
+                        mend="Remove the quotation mark",
+                    )
+                    break
 
 
 def value_problems(
@@ -120,7 +129,7 @@ def value_problems(
     lines = _lines(path, encoding)
     fields = _fields(next(lines), separator)
     watched = [
-        (place, name, type_)
+        (place, name)
         for place, (name, type_) in enumerate(fields)
         if name in names or name == label or type_ == "float"
     ]
@@ -128,25 +137,27 @@ def value_problems(
         cells = line.split(separator)
         if len(cells) != len(fields):
             continue
-        for place, name, type_ in watched:
+        for place, name in watched:
             cell = cells[place]
             if name in names:
-                if cell in _NO_VALUE:
+                if cell in NO_VALUE:
                     yield no_value(name, f"{path}:{number}", cell)
             elif name == label:
                 if _number(cell) not in _LABELS:
                     yield wrong_label(cell, name, f"{path}:{number}")
-            elif type_ == "float" and cell.strip() not in _NO_VALUE and math.isnan(_number(cell)):
+            elif cell.strip() not in NO_VALUE and not math.isfinite(_number(cell)):
                 yield InputError(
-                    f"'{cell[:40]}' in column '{name}'; expected a number",
+                    f"'{cell[:40]}' in column '{name}'; expected a finite number",
                     where=f"{path}:{number}",
                     mend="Correct the value",
                 )
 
 
-def bad_row(path: Path, separator: str, encoding: str) -> InputError:
-    """Returns the error for the first value that RecBole's reader cannot read."""
-    for problem in value_problems(path, separator, encoding):
+def bad_row(
+    path: Path, separator: str, encoding: str, names: Sequence[str] = (), label: str | None = None
+) -> InputError:
+    """Returns the error for the first of ``value_problems``."""
+    for problem in value_problems(path, separator, encoding, names, label):
         return problem
     return InputError("cannot be read", where=path, mend="Compare it with RecBole's atomic files")
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from recbole_guider.data.names import why_unreadable
 from recbole_guider.data.prepare.amazon_images import read_images
 from recbole_guider.data.prepare.amazon_text import read_texts
 from recbole_guider.data.prepare.reading.json_lines import field, records
@@ -85,10 +86,12 @@ def read_reviews(path: Path) -> RawData:
     for line, record in records(path):
         for kind, names in enumerate((USER, ITEM)):
             token = field(record, names, str, path, line).strip()
-            if not token or any(mark in token for mark in "\t\r\n"):
-                raise InputError(f"'{token}' is no name", where=f"{path}:{line}",
-                                 mend="Remove the line.")  # fmt: skip
-            pairs[kind].append(codes[kind].setdefault(token, len(codes[kind])))
+            if token not in codes[kind]:
+                if why := why_unreadable(token):
+                    raise InputError(f"'{token}' {why}; expected a name", where=f"{path}:{line}",
+                                     mend="Remove the line.")  # fmt: skip
+                codes[kind][token] = len(codes[kind])
+            pairs[kind].append(codes[kind][token])
         for kind, names in enumerate((_RATING, _TIME)):
             values[kind].append(field(record, names, float, path, line))
     if not codes[0]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import csv
-import io
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from recbole_guider.data.names import why_unreadable
 from recbole_guider.data.prepare.reading.text_files import opened
 from recbole_guider.errors import InputError, nearest_name
 
@@ -42,45 +43,89 @@ def read_table(
         InputError: the file is missing, empty, damaged, of another encoding, without a row, lacks
             or repeats a column, or has a row of another width.
     """
-    with opened(path, encoding, newline="") as stream:
-        text = stream.read().rstrip("\r\n")
-    header, _, rest = text.partition("\n")
-    _refuse_empty(path, header, names is not None or bool(rest.strip()))
+    with opened(path, encoding) as stream:
+        header = stream.readline().rstrip("\n")
+        has_rows = bool(header and names is not None) or any(line.strip() for line in stream)
+    _refuse_empty(path, header, has_rows)
     if separator is None:
         separator = max("\t,;|", key=header.count)
-    elif len(separator) > 1:
-        text = text.replace("\t", " ").replace(separator, "\t")
-        separator = "\t"
-    quoted = quoted and '"' in text
-    found = next(csv.reader([header.rstrip("\r")], delimiter=separator)) if names is None else names
+    found = next(csv.reader([header], delimiter=separator)) if names is None else list(names)
     _check_names(path, found, needed)
-    lines = _lines(path, text, separator, len(found), quoted)
-    table: pd.DataFrame = pd.read_csv(
-        io.StringIO(text), sep=separator, dtype=str, keep_default_na=False, skip_blank_lines=False,
-        names=list(found), header=None if names else 0, index_col=False,
-        quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
-    )  # fmt: skip
+    lines, quoted = row_lines(path, separator, len(found), quoted, encoding)
+    with opened(path, encoding) as stream:
+        source: Any = _OneSeparator(stream, separator) if len(separator) > 1 else stream
+        table: pd.DataFrame = pd.read_csv(
+            source, sep="\t" if len(separator) > 1 else separator, dtype=str, names=found,
+            header=None if names else 0, index_col=False, keep_default_na=False,
+            skip_blank_lines=False, nrows=len(lines) - (names is None),
+            quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
+        )  # fmt: skip
     table.index = pd.Index(lines if names else lines[1:])
     return table
+
+
+def row_lines(
+    path: Path, separator: str, width: int, quoted: bool = True, encoding: str = "utf-8-sig"
+) -> tuple[NDArray[np.int64], bool]:
+    """Returns the line of every row, the header's too, and whether any cell is quoted.
+
+    The file is read as a stream. Blank lines at its end are no rows.
+
+    Raises:
+        InputError: a row has not ``width`` cells (pandas would fill or cut it in silence), or
+            holds a NUL character (pandas would end the cell there).
+    """
+    last = wrong = found = 0
+    quotes = False
+    with opened(path, encoding) as stream:
+        for number, line in enumerate(stream, start=1):
+            if "\0" in line:
+                raise InputError(
+                    "holds a NUL character", where=f"{path}:{number}", mend="Remove it."
+                )
+            quotes = quotes or (quoted and '"' in line)
+            if line == "\n" or quotes:
+                continue
+            cells = line.count(separator) + 1
+            if not wrong and (cells != width or (number != last + 1 and width > 1)):
+                wrong, found = (number, cells) if number == last + 1 else (last + 1, 1)
+            last = number
+    if quotes:
+        return _quoted_lines(path, separator, width, encoding), True
+    if wrong:
+        raise _wrong_width(path, wrong, found, width)
+    return np.arange(1, last + 1), False
+
+
+class _OneSeparator:
+    """A text stream in which a separator of several characters is a tab."""
+
+    def __init__(self, stream: TextIO, separator: str) -> None:
+        self._stream, self._separator = stream, separator
+
+    def read(self, size: int = -1) -> str:
+        """Returns some lines, of about ``size`` characters."""
+        text = "".join(self._stream.readlines(size))
+        return text.replace("\t", " ").replace(self._separator, "\t")
+
+    def __iter__(self) -> Iterator[str]:
+        """Never called; pandas asks for it."""
+        return iter(())
 
 
 def tokens(table: pd.DataFrame, column: str, path: Path) -> NDArray[Any]:
     """Returns a column of names, object [n].
 
     Raises:
-        InputError: one is empty, or holds a blank end, a tab or a line break, which atomic files
-            cannot.
+        InputError: RecBole would read another name (``names.why_unreadable``).
     """
     values = table[column]
-    distinct = pd.Series(values.unique())
-    wrong = (distinct == "") | (distinct != distinct.str.strip())
-    wrong |= distinct.str.contains(r"[\t\r\n]")
-    if wrong.any():
-        bad = values.isin(distinct[wrong]).to_numpy()
-        place = int(bad.argmax())
+    why = {name: found for name in values.unique() if (found := why_unreadable(name))}
+    if why:
+        place = int(values.isin(list(why)).to_numpy().argmax())
+        name = values.iloc[place]
         raise InputError(
-            f"'{values.iloc[place]}' in column '{column}'; expected a name without blanks at its "
-            "ends",
+            f"'{name}' in column '{column}' {why[name]}; expected a name",
             where=f"{path}:{table.index[place]}",
             mend="Complete, clean or remove the row.",
         )
@@ -162,36 +207,34 @@ def _check_names(path: Path, names: Sequence[str], needed: Sequence[str]) -> Non
         )
 
 
-def _lines(path: Path, text: str, separator: str, width: int, quoted: bool) -> NDArray[np.int64]:
-    """Returns the line of every row; refuses rows that pandas would fill or cut in silence."""
-    lines: list[int] = []
-    found = line = 0
-    if not quoted:
-        for row in text.split("\n"):
-            found = row.count(separator) + 1
-            lines.append(len(lines) + 1)
-            if found != width:
-                break
-    else:
-        csv.field_size_limit(_LONGEST_CELL)
-        reader: Any = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+def _quoted_lines(path: Path, separator: str, width: int, encoding: str) -> NDArray[np.int64]:
+    """Returns ``row_lines`` of a file in which cells may hold separators and line breaks."""
+    csv.field_size_limit(_LONGEST_CELL)
+    lines, start, blank = array("q"), 1, 0
+    with opened(path, encoding) as stream:
+        reader: Any = csv.reader(stream, delimiter=separator)
         try:
             for cells in reader:
-                found, line = len(cells), line + 1
-                lines.append(line)
-                line = reader.line_num
-                if found != width and not (width == 1 and not cells):
-                    break
-                found = width
+                if not cells:
+                    blank = blank or start
+                elif len(cells) != width or (blank and width > 1):
+                    place, found = (blank, 1) if blank else (start, len(cells))
+                    raise _wrong_width(path, place, found, width)
+                else:
+                    lines.extend(range(blank or start, start))  # cells of nothing
+                    lines.append(start)
+                    blank = 0
+                start = reader.line_num + 1
         except csv.Error as error:
             raise InputError(
                 f"cannot be read ({error})", where=f"{path}:{reader.line_num}", mend="Mend the row."
             ) from error
-    if found != width:
-        raise InputError(
-            f"has {found} columns; expected {width}"
-            + (", as in the header" if lines[-1] > 1 else ""),
-            where=f"{path}:{lines[-1]}",
-            mend="Complete or remove the row.",
-        )
-    return np.asarray(lines, dtype=np.int64)
+    return np.array(lines, dtype=np.int64)
+
+
+def _wrong_width(path: Path, line: int, found: int, width: int) -> InputError:
+    return InputError(
+        f"has {found} columns; expected {width}" + (", as in the header" if line > 1 else ""),
+        where=f"{path}:{line}",
+        mend="Complete or remove the row.",
+    )

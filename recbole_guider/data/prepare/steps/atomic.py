@@ -14,6 +14,7 @@ import pandas as pd
 from recbole_guider.data.files.feature_table import keep_table
 from recbole_guider.data.files.whole_folder import whole_folder
 from recbole_guider.data.fingerprint import file_hash
+from recbole_guider.data.names import why_unreadable
 from recbole_guider.data.prepare.steps.raw import ItemRows, RawData
 from recbole_guider.errors import InputError
 
@@ -73,7 +74,8 @@ def check(raw: RawData) -> None:
     """Refuses data that cannot become a data set.
 
     Raises:
-        InputError: it has no interaction, none for training, or a modality without any known item.
+        InputError: it has no interaction, none of a phase, a name that RecBole would read as
+            another, or a modality without any known item or with a name that cannot be one.
     """
     if len(raw.users) == 0:
         raise InputError("no interaction is left", mend="Check the source and its filters.")
@@ -85,7 +87,15 @@ def check(raw: RawData) -> None:
                     f"no interaction has x_label {place} ({part})", mend="Check the split."
                 )
     known = pd.Index(pd.unique(raw.items.astype(object)))
+    for name in [*pd.unique(raw.users.astype(object)), *known]:
+        if why := why_unreadable(name):
+            raise InputError(f"'{name}' {why}; expected a name", mend="Check the source.")
     for modality, rows in raw.modalities.items():
+        if not modality.isidentifier():
+            raise InputError(
+                f"'{modality}' cannot name a modality", where=rows.source,
+                mend="Rename the file; use letters, digits and _.",
+            )  # fmt: skip
         again = pd.Index(rows.tokens).duplicated()
         if again.any():
             raise InputError(
@@ -116,7 +126,7 @@ def _write_interactions(raw: RawData, path: Path) -> None:
         whole = bool((values == np.round(values)).all()) and bool((np.abs(values) < 2**53).all())
         columns[f"{name}:float"] = values.astype(np.int64) if whole else values
     table = pd.DataFrame(columns)
-    # Quoting off: RecBole's reader takes a quotation mark for what it is.
+    # Inside a name a quotation mark stands for itself; in front of one, ``check`` refuses it.
     table.to_csv(path, sep="\t", index=False, lineterminator="\n", quoting=3, encoding="utf-8")
 
 
