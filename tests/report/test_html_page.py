@@ -13,6 +13,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from recbole_guider.report.html import inline_figures
 from recbole_guider.report.markdown import percent
 from recbole_guider.report.tables import render
 
@@ -274,6 +275,18 @@ def test_the_figures_identifiers_are_their_own(tmp_path, grid, cells, records) -
     assert len(set(ids)) == len(ids)
     used = re.findall(r"#((?:curves|figure)[\w-]+)", str([node.attributes for node in nodes]))
     assert set(used) == set(ids)
+
+
+def test_hundreds_of_curves_are_means_alone(tmp_path, grid, cells, records, monkeypatch) -> None:
+    lines = []
+    for most in (len(records), len(records) - 1):
+        monkeypatch.setattr(inline_figures, "_SEEDS_UP_TO", most)
+        _, root = page(tmp_path, grid, cells, records)
+        curves = next(s for s in root.all("section") if s.one("h2").text == "Learning curves")
+        assert ("thin lines: single seeds" in curves.text) == (most == len(records))
+        assert "ean over seeds, up to the end of the shortest run" in curves.text
+        lines.append(len(curves.all("path")))
+    assert lines[0] > lines[1]
 
 
 def test_a_varied_property_has_a_column_and_a_filter(tmp_path, varied) -> None:

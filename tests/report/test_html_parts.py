@@ -55,6 +55,7 @@ SVG = """<?xml version="1.0"?>
  width="7pt" viewBox="0 0 7 5">
  <metadata>when</metadata><defs><style>*{stroke: red}</style></defs>
  <g id="figure_1"><g id="patch_1"><path d="M 0 0"/></g>
+ <g id="m"><path d="M 0 0"/></g>
  <path id="m1" d="M 0.123456 1.96
 L 1 1
 L 2 1
@@ -71,6 +72,7 @@ def test_an_svg_leaves_behind_what_the_page_has() -> None:
     for gone in ("metadata", "style>", "xmlns", "xlink", "figure_1", "patch_1", "width"):
         assert gone not in made
     assert '<use href="#one-m1" clip-path="url(#one-m1)" />' in made
+    assert 'id="one-m"' not in made  # nothing refers to it
     assert 'id="one-m1" d="M 0.1 2 L 1 1 L 2 1 L 3 1 L 4 1 L 5.5 9"' in made
     assert "a &lt; 10.123456</text>" in made  # text keeps its digits
 

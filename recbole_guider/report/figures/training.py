@@ -22,8 +22,11 @@ if TYPE_CHECKING:
 _Curve = dict[int, float]  # epoch -> value
 
 
-def draw_training(board: Board) -> Drawing:
-    """Returns a panel for each data set and backbone, with a line for each method."""
+def draw_training(board: Board, each_seed: bool = True) -> Drawing:
+    """Returns a panel for each data set and backbone, with a line for each method.
+
+    ``each_seed`` draws thin lines for the seeds beside the strong ones for their means.
+    """
     curves: dict[tuple[str, str], dict[str, list[_Curve]]] = {}
     metrics = set()
     for record in board.records:
@@ -47,7 +50,7 @@ def draw_training(board: Board) -> Drawing:
             block_title(dataset, backbone, board.datasets),
             "epoch",
             y_label,
-            _painter(curves[dataset, backbone], style),
+            _painter(curves[dataset, backbone], style, each_seed),
         )
         for dataset in board.datasets
         for backbone in board.backbones
@@ -55,8 +58,9 @@ def draw_training(board: Board) -> Drawing:
     ]
     legend = [line_entry(name, style[name], marker=False) for name in names]
     caption = (
-        f"{y_label[0].upper()}{y_label[1:]} after each epoch, counted from 0. Strong lines: mean "
-        "over seeds, up to the end of the shortest run; thin lines: single seeds."
+        f"{y_label[0].upper()}{y_label[1:]} after each epoch, counted from 0. "
+        f"{'Strong lines' if each_seed else 'Lines'}: mean over seeds, up to the end of the "
+        f"shortest run{'; thin lines: single seeds' if each_seed else ''}."
     )
     return Drawing(tuple(panels), tuple(legend), caption)
 
@@ -72,14 +76,14 @@ def _curve(record: Record, metric: str) -> _Curve:
 
 
 def _painter(
-    block: Mapping[str, Sequence[_Curve]], style: Mapping[str, Look]
+    block: Mapping[str, Sequence[_Curve]], style: Mapping[str, Look], each_seed: bool
 ) -> Callable[[Axes], None]:
     def paint(axes: Axes) -> None:
         from matplotlib.ticker import MaxNLocator
 
         for name, look in style.items():
             seeds = block.get(name, ())
-            for curve in seeds if len(seeds) > 1 else ():
+            for curve in seeds if each_seed and len(seeds) > 1 else ():
                 axes.plot(list(curve), list(curve.values()), color=look.colour, linewidth=0.6,
                           alpha=0.35)  # fmt: skip
             common = sorted(set.intersection(*map(set, seeds))) if seeds else []

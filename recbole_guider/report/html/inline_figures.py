@@ -16,7 +16,10 @@ from recbole_guider.report.html.markup import Html
 # Points of all curves of a page together: at about 12 bytes each, a quarter of a megabyte.
 _POINTS = 20_000
 _FEWEST = 20  # of one curve
+# Above so many records, single seeds would be a blur: only means are drawn, in half the time.
+_SEEDS_UP_TO = 300
 _NUMBER = re.compile(r"-?\d+\.\d+")
+_REFERENCE = re.compile(r"#([\w.-]+)")
 _GEOMETRY = ("d", "x", "y", "width", "height", "transform")
 
 
@@ -28,10 +31,11 @@ def learning_curves(board: Board) -> Iterator[tuple[str, Html, str]]:
     """
     if board.figure == "training" or board.vary:
         return
-    lines = len(board.records) + len(board.comparison.results)  # each seed and their mean
+    each_seed = len(board.records) <= _SEEDS_UP_TO
+    lines = len(board.comparison.results) + (len(board.records) if each_seed else 0)
     for place, dataset in enumerate(board.datasets):
         own = tuple(record for record in board.records if record.cell.dataset == dataset)
-        drawing = draw_training(replace(board, datasets=(dataset,), records=own))
+        drawing = draw_training(replace(board, datasets=(dataset,), records=own), each_seed)
         if drawing.panels:
             title = f"Learning curves on {dataset}"
             points = max(_FEWEST, _POINTS // lines)
@@ -57,13 +61,14 @@ def inline_svg(svg: str, prefix: str, title: str, points: int = 0) -> Html:
         for child in list(parent):
             if child.tag.endswith(("}metadata", "}style")) or child.get("id") == "patch_1":
                 parent.remove(child)
+    referred = set(_REFERENCE.findall(svg))
     for node in root.iter():
         node.tag = node.tag.rpartition("}")[2]
         node.tail = None
         if node.tag != "text":
             node.text = None
         found = {name.rpartition("}")[2]: value for name, value in node.attrib.items()}
-        if f"#{found.get('id')}" not in svg:
+        if found.get("id") not in referred:
             found.pop("id", None)
         if points and "fill: none" in found.get("style", ""):
             found["d"] = _thinned(found["d"], points)
