@@ -6,6 +6,7 @@ import gzip
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from recbole_guider.data.__main__ import main
@@ -54,6 +55,36 @@ def test_usual_names_need_no_option_and_rating_and_time_are_kept(raw):
     assert header == ["user_id:token", "item_id:token", "rating:float", "timestamp:float",
                       "x_label:float"]  # fmt: skip
     assert [tuple(row[:4]) for row in rows] == [tuple(map(str, pair)) for pair in PAIRS]
+
+
+def test_the_named_column_of_items_holds_in_every_file_that_has_it(raw):
+    text = (raw / "pairs.csv").read_text().replace("movieId", "sku")
+    (raw / "pairs.csv").write_text(text)
+    rows = "".join(f"{k},i{k}\n" for k in range(8))
+    (raw / "f.csv").write_text("a,sku\n" + rows)
+    (raw / "t.csv").write_text("item,title\n" + "".join(f"i{k},word {k}\n" for k in range(8)))
+    given = ("--item-column", "sku", "--features", f"image={raw / 'f.csv'}", "--text-width", 2)
+    assert prepare(raw, *given, "--texts", f"text={raw / 't.csv'}") == 0
+    images = load_table(raw / "data" / "toy" / "toy.itemimage")
+    assert {name: int(row[0]) for name, row in zip(images.tokens, images.values)} == {
+        f"i{k}": k for k in range(8)
+    }
+
+
+def test_dates_are_times(raw):
+    days = ["2014-07-02", "2014-07-01T12:00:00", "2014-07-01 00:30", "2014-07-01 00:30:00+02:00"]
+    for day, seconds in zip(days, (1404259200, 1404216000, 1404174600, 1404167400)):
+        (raw / "pairs.csv").write_text(f"user,item,date\nu,i,{day}\nu,j,{day}\nu,k,{day}\n")
+        assert prepare(raw, name=f"toy{seconds}") == 0
+        assert {row[2] for row in table(raw, f"toy{seconds}")[1]} == {str(seconds)}
+
+
+def test_a_parquet_file_is_told_by_its_row(raw, capsys):
+    pytest.importorskip("pyarrow")
+    frame = pd.DataFrame({"item": [*ITEMS[:3], None], "a": [1.0, 2.0, 3.0, 4.0]})
+    frame.to_parquet(raw / "f.parquet")
+    told = refused(raw, capsys, "--features", f"image={raw / 'f.parquet'}")
+    assert "f.parquet:row 3: 'None' in column 'item' is read as no value" in told
 
 
 def test_other_names_are_given_by_options(raw):
@@ -206,7 +237,7 @@ def test_a_sentence_encoder_keeps_what_it_has_done_until_the_data_set_is_there(r
         ("pairs.csv", b"user,item\n", ["pairs.csv", "holds no row"]),
         ("f.csv", b"item,a\ni1,x\n", ["f.csv:2", "'x'"]),
         ("f.csv", b"item,a\ni1,1,2\n", ["f.csv:2", "3 columns; expected 2"]),
-        ("f.csv", b"item,a\ni1,1\ni1,2\n", ["f.csv", "'i1' has two rows"]),
+        ("f.csv", b"item,a\ni1,1\ni1,2\n", ["f.csv:3", "'i1' occurs again"]),
         ("f.csv", b"item,a\ni1,1\ni2,nan\n", ["f.csv", "item 'i2' is nan"]),
         ("f.csv", b"item,a\ni99,1\n", ["f.csv", "none of its 1 rows"]),
         ("f.npz", b"PK", ["f.npz", "damaged"]),

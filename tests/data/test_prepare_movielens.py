@@ -46,7 +46,7 @@ def test_every_release_gives_the_same(tmp_path, write):
     folder.mkdir()
     write(folder)
     raw = read(folder)
-    assert raw.texts["text"] == {"1": "Toy Story", "2": "Misérables, Les", "3": "Alien",
+    assert raw.texts["text"].of_item == {"1": "Toy Story", "2": "Misérables, Les", "3": "Alien",
                                  "4": "unknown"}  # fmt: skip
     assert raw.modalities["attribute"].tokens == ["1", "2", "3"]  # 4 has neither genre nor year
     place = f"--data_path={tmp_path / 'data'}"

@@ -89,7 +89,7 @@ def encode(layout: Layout, options: Any) -> dict[str, Any]:
 
 def _text(items: Sequence[str], options: Any, keep: Path) -> ItemRows:
     _refuse(options, "weights")
-    texts = read_texts(options.source, options.column)
+    texts = read_texts(options.source, options.column, mend="Call it item.")
     named = [item for item in items if texts.get(item, "").strip()]
     _refuse_strangers(named, len(texts), options.source)
     encoder = options.encoder or TFIDF

@@ -18,7 +18,7 @@ from recbole_guider.data.prepare.amazon_images import read_images
 from recbole_guider.data.prepare.amazon_text import read_texts
 from recbole_guider.data.prepare.reading.json_lines import field, records
 from recbole_guider.data.prepare.steps import options as shared
-from recbole_guider.data.prepare.steps.raw import RawData
+from recbole_guider.data.prepare.steps.raw import ItemTexts, RawData
 from recbole_guider.errors import InputError
 
 SUMMARY = "Amazon reviews of 2014, 2018 or 2023, with metadata and the image features of 2014"
@@ -66,7 +66,8 @@ def add_content(raw: RawData, options: Any) -> RawData:
     known = set(raw.items.tolist())
     texts, notes, rows = {}, list(raw.notes), {}
     if files["metadata"] is not None:
-        texts["text"], told = read_texts(files["metadata"], known)
+        of_item, told = read_texts(files["metadata"], known)
+        texts["text"] = ItemTexts(of_item, files["metadata"])
         notes += told
     if files["images"] is not None:
         rows["image"] = read_images(files["images"], known)

@@ -7,11 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from recbole_guider.data.prepare.reading.columns import find_column, number_columns, pair_columns
 from recbole_guider.data.prepare.reading.feature_files import read_features
 from recbole_guider.data.prepare.reading.table import read_table, refuse_repeated, tokens
 from recbole_guider.data.prepare.steps import options as shared
-from recbole_guider.data.prepare.steps.raw import RawData
+from recbole_guider.data.prepare.steps.raw import ItemTexts, RawData
+from recbole_guider.errors import InputError
 
 SUMMARY = "a table of interactions, and .npy, .npz, Parquet or text tables of item features"
 
@@ -64,26 +67,39 @@ def read(
     table = read_table(interactions)
     users, items = pair_columns(table, columns, interactions)
     numbers = number_columns(table, columns, interactions)
+    placed, column = pd.Series(items, index=table.index), columns.get("item")
     del table
-    rows = {name: read_features(file, items, interactions, None) for name, file in features.items()}
+    rows = {
+        name: read_features(file, placed, interactions, column) for name, file in features.items()
+    }
     return RawData(
         users, items, numbers, rows,
-        {name: read_texts(file) for name, file in texts.items()},
+        {name: ItemTexts(read_texts(file, item=column), file) for name, file in texts.items()},
         sources=[interactions, *features.values(), *texts.values()],
     )  # fmt: skip
 
 
-def read_texts(file: Path, column: str | None = None) -> dict[str, str]:
-    """Returns item -> text of a table; without ``column``, all but the items' are joined.
+def read_texts(
+    file: Path, column: str | None = None, item: str | None = None, mend: str = ""
+) -> dict[str, str]:
+    """Returns item -> text of a table.
+
+    Args:
+        file: the table.
+        column: of the texts; None joins all but the items'.
+        item: the column of the items in a table that has it; others have a usual name.
+        mend: what to do where no column holds the items.
 
     Raises:
-        InputError: the table cannot be used, or an item occurs twice.
+        InputError: the table cannot be used, has no texts, or an item occurs twice.
     """
     table = read_table(file)
     names = list(table.columns)
-    item = str(find_column(names, "item", None, file))
+    item = str(find_column(names, "item", item if item in names else None, file, mend=mend))
     refuse_repeated(table, item, file)
     chosen = [name for name in names if name != item]
+    if not chosen:
+        raise InputError("has no column of texts", where=f"{file}:1", mend="Add one.")
     if column is not None:
         chosen = [str(find_column(names, "title", column, file))]
     joined = table[chosen].agg(" ".join, axis=1).str.split().str.join(" ")

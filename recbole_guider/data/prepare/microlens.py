@@ -18,7 +18,7 @@ from recbole_guider.data.prepare.reading.columns import number_columns, pair_col
 from recbole_guider.data.prepare.reading.feature_files import read_features
 from recbole_guider.data.prepare.reading.table import only_file, read_table, tokens
 from recbole_guider.data.prepare.steps import options as shared
-from recbole_guider.data.prepare.steps.raw import RawData
+from recbole_guider.data.prepare.steps.raw import ItemTexts, RawData
 from recbole_guider.errors import InputError
 
 SUMMARY = "a folder of MicroLens: *pairs.csv or *pairs.tsv, *title*.csv, <modality>_feat.*"
@@ -48,21 +48,39 @@ def read_given(options: Any) -> RawData:
     named = shared.named_columns(options)
     users, items = pair_columns(table, named, path)
     columns = number_columns(table, named, path)
-    features = {
-        file.name.split("_feat.")[0]: file
-        for file in sorted(folder.glob("*_feat.*"))
-        if file.name.split("_feat.")[0].isidentifier()
-    }
-    features.update(shared.pairs(options.features, "--features"))
+    named_files = shared.pairs(options.features, "--features")
+    features = {**_feature_files(folder, set(named_files.values())), **named_files}
+    placed, column = pd.Series(items, index=table.index), named["item"]
     # A text modality that the features bring is taken as it is.
     wants_titles = "text" not in features and any(folder.glob("*title*.csv"))
     titles = [only_file(folder, "*title*.csv", "file of titles")] if wants_titles else []
     return RawData(
         users, items, columns,
-        {name: read_features(file, items, path, None) for name, file in features.items()},
-        {"text": read_texts(titles[0])} if titles else {},
+        {name: read_features(file, placed, path, column) for name, file in features.items()},
+        {"text": ItemTexts(read_texts(titles[0], item=column), titles[0])} if titles else {},
         sources=[path, *features.values(), *titles],
     )  # fmt: skip
+
+
+def _feature_files(folder: Path, named: set[Path]) -> dict[str, Path]:
+    """Returns modality -> ``<modality>_feat.*`` for the files that no option names.
+
+    Raises:
+        InputError: a file's name gives no modality, or two give the same.
+    """
+    found: dict[str, Path] = {}
+    for file in sorted(set(folder.glob("*_feat.*")) - named):
+        modality = file.name.split("_feat.")[0]
+        if not modality.isidentifier() or modality in found:
+            other = found.get(modality)
+            raise InputError(
+                f"is a second file of modality '{modality}' beside {other.name}"
+                if other else f"'{modality}' cannot name a modality",
+                where=file,
+                mend="Move it away, or name the modality: --features image=FILE.",
+            )  # fmt: skip
+        found[modality] = file
+    return found
 
 
 def _pairs_file(folder: Path) -> Path:

@@ -8,6 +8,7 @@ names of the ids where the folder brings them.
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +64,13 @@ def read(folder: Path, original_ids: bool = False) -> RawData:
         if name in table:
             columns[name] = numbers(table, name, path)
     files = sorted(folder.glob(f"*{_FEATURES}"))
-    rows = {file.name[: -len(_FEATURES)]: matrix_rows(file, items, path) for file in files}
+    placed = pd.Series(items, index=table.index)
+    rows = {file.name[: -len(_FEATURES)]: matrix_rows(file, placed, path) for file in files}
     sources = [path, *files, *sorted(folder.glob("*_items.csv"))]
     if original_ids:
         of_user, of_item = (_names(folder / f"{one}_id_mapping.csv", one) for one in "ui")
-        users = _renamed(users, of_user, path, _USER)
-        items = _renamed(items, of_item, path, _ITEM)
+        users = _renamed(pd.Series(users, index=table.index), of_user, path, _USER)
+        items = _renamed(placed, of_item, path, _ITEM)
         rows = {name: _with_names(one, of_item) for name, one in rows.items()}
         sources += [folder / f"{one}_id_mapping.csv" for one in "ui"]
     return RawData(users, items, columns, rows, sources=sources)
@@ -91,13 +93,13 @@ def _names(path: Path, which: str) -> dict[str, str]:
     return dict(zip(ids.tolist(), names.tolist()))
 
 
-def _renamed(ids: Tokens, names: dict[str, str], path: Path, column: str) -> Tokens:
-    renamed = pd.Series(ids).map(names)
+def _renamed(ids: pd.Series, names: dict[str, str], path: Path, column: str) -> Tokens:
+    renamed = ids.map(names)
     if renamed.isna().any():
         place = int(renamed.isna().to_numpy().argmax())
         raise InputError(
-            f"'{ids[place]}' in column '{column}' is not in the id map",
-            where=f"{path}:{place + 2}",
+            f"'{ids.iloc[place]}' in column '{column}' is not in the id map",
+            where=f"{path}:{ids.index[place]}",
             mend="Complete the map, or leave out --original-ids.",
         )
     found: Tokens = renamed.to_numpy(dtype=object)
@@ -105,6 +107,16 @@ def _renamed(ids: Tokens, names: dict[str, str], path: Path, column: str) -> Tok
 
 
 def _with_names(rows: ItemRows, names: dict[str, str]) -> ItemRows:
-    """Returns the rows under original names; a row whose item the map lacks keeps its number."""
-    named = [names.get(token, token) for token in rows.tokens]
-    return ItemRows(named, rows.values, rows.source, rows.extractor)
+    """Returns the rows under original names.
+
+    Raises:
+        InputError: the map lacks a row's item; its number could be another item's name.
+    """
+    for token in rows.tokens:
+        if token not in names:
+            raise InputError(
+                f"item '{token}' of its rows is not in the id map",
+                where=rows.source,
+                mend="Complete the map, or leave out --original-ids.",
+            )
+    return replace(rows, tokens=[names[token] for token in rows.tokens])

@@ -16,7 +16,7 @@ from recbole_guider.data.prepare.ml100k import attributes
 from recbole_guider.data.prepare.reading.columns import number_columns, pair_columns
 from recbole_guider.data.prepare.reading.table import read_table, refuse_repeated, tokens
 from recbole_guider.data.prepare.steps import options as shared
-from recbole_guider.data.prepare.steps.raw import ItemRows, RawData
+from recbole_guider.data.prepare.steps.raw import ItemRows, ItemTexts, RawData
 from recbole_guider.errors import InputError
 
 SUMMARY = "a folder of MovieLens: u.data and u.item, or ratings and movies as .dat or .csv"
@@ -76,7 +76,7 @@ def read(folder: Path) -> RawData:
     )  # fmt: skip
     return RawData(
         users, items, columns, {"attribute": rows} if has.any() else {},
-        {"text": dict(zip(named, title))}, sources=[path, about],
+        {"text": ItemTexts(dict(zip(named, title)), about)}, sources=[path, about],
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recbole_guider.data.prepare.reading.table import numbers, tokens
+from recbole_guider.data.prepare.reading.table import numbers, times, tokens
 from recbole_guider.errors import InputError, nearest_name
 
 # Compared in lower case, without the type of an atomic file and without _, - and blanks.
@@ -27,7 +27,13 @@ _USUAL: Mapping[str, Sequence[str]] = {
 
 
 def find_column(
-    names: Sequence[str], role: str, given: str | None, path: Path, *, needed: bool = True
+    names: Sequence[str],
+    role: str,
+    given: str | None,
+    path: Path,
+    *,
+    needed: bool = True,
+    mend: str = "",
 ) -> str | None:
     """Returns the column of a role.
 
@@ -37,6 +43,7 @@ def find_column(
         given: the column that the user named, or None to find it by its usual names.
         path: the file, for messages.
         needed: whether the table must have it; None is returned otherwise.
+        mend: what to do where a needed one is not found; if not said, the option of the role.
 
     Raises:
         InputError: the named column, or a needed one, is not there.
@@ -59,7 +66,7 @@ def find_column(
         f"has no column that usually holds the {role} ({', '.join(_USUAL[role][:4])}, ...); its "
         f"columns are {', '.join(names)}",
         where=f"{path}:1",
-        mend=f"Name it with --{role}-column.",
+        mend=mend or f"Name it with --{role}-column.",
     )
 
 
@@ -74,13 +81,14 @@ def number_columns(
         path: the file, for messages.
 
     Raises:
-        InputError: a named column is not there, or a value is no finite number.
+        InputError: a named column is not there, or a value is no finite number (of a
+            time: or date).
     """
     found = {}
     for role, name in (("rating", "rating"), ("time", "timestamp"), ("label", "x_label")):
         column = find_column(list(table.columns), role, named.get(role), path, needed=False)
         if column is not None:
-            found[name] = numbers(table, column, path)
+            found[name] = (times if role == "time" else numbers)(table, column, path)
     if "x_label" in found:
         check_labels(found["x_label"], table, path)
     return found

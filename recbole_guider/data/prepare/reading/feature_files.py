@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -17,7 +18,12 @@ from numpy.typing import NDArray
 
 from recbole_guider.data.prepare.reading.columns import find_column
 from recbole_guider.data.prepare.reading.matrix import load_matrix
-from recbole_guider.data.prepare.reading.table import read_table, refuse_repeated, tokens
+from recbole_guider.data.prepare.reading.table import (
+    read_table,
+    refuse_repeated,
+    row_lines,
+    tokens,
+)
 from recbole_guider.data.prepare.reading.text_files import opened
 from recbole_guider.data.prepare.steps.raw import ItemRows, Tokens
 from recbole_guider.errors import InputError
@@ -25,14 +31,15 @@ from recbole_guider.errors import InputError
 _FEATURES = "_feat"
 
 
-def read_features(file: Path, items: Tokens, interactions: Path, column: str | None) -> ItemRows:
+def read_features(file: Path, items: pd.Series, interactions: Path, column: str | None) -> ItemRows:
     """Returns a modality's rows.
 
     Args:
         file: ``.npy``, ``.npz``, ``.parquet``, or a text table (``.csv``, ``.tsv``, with ``.gz``).
-        items: the item of every interaction; a ``.npy`` file without names is numbered by them.
+        items: the item of every interaction, by its line; a ``.npy`` file without names is numbered
+            by them.
         interactions: their file, for messages.
-        column: the column of the items in a table, or None for one with a usual name.
+        column: the column of the items in a table that has it; others have a usual name.
 
     Raises:
         InputError: the file is missing, damaged, of another kind, or does not say its items.
@@ -53,7 +60,7 @@ def read_features(file: Path, items: Tokens, interactions: Path, column: str | N
     )  # fmt: skip
 
 
-def matrix_rows(file: Path, items: Tokens, interactions: Path) -> ItemRows:
+def matrix_rows(file: Path, items: pd.Series, interactions: Path) -> ItemRows:
     """Returns a ``.npy`` file's rows with the items that they belong to.
 
     They are named by ``<modality>_items.csv`` beside ``<modality>_feat.npy`` or
@@ -85,13 +92,13 @@ def matrix_rows(file: Path, items: Tokens, interactions: Path) -> ItemRows:
     return ItemRows([str(k) for k in range(count)], matrix, file)
 
 
-def _largest_id(items: Tokens, path: Path, listed: str) -> int:
-    distinct = pd.Series(pd.unique(items.astype(object)))
+def _largest_id(items: pd.Series, path: Path, listed: str) -> int:
+    distinct = items.drop_duplicates()
     wrong = ~distinct.str.fullmatch(r"0|[1-9][0-9]{0,17}").to_numpy(dtype=bool)
     if wrong.any():
         raise InputError(
-            f"item '{distinct[int(wrong.argmax())]}' is no number of a feature row",
-            where=path,
+            f"item '{distinct.iloc[int(wrong.argmax())]}' is no number of a feature row",
+            where=f"{path}:{distinct.index[int(wrong.argmax())]}",
             mend=f"Number the items from 0, or name the rows' items in {listed}.",
         )
     return int(distinct.astype(np.int64).max())
@@ -128,42 +135,40 @@ def _parquet(file: Path) -> pd.DataFrame:
             mend="Run: pip install 'pyarrow<22', which works with this numpy.",
         ) from error
     try:
-        return pd.read_parquet(file, engine="pyarrow")
+        table = pd.read_parquet(file, engine="pyarrow")
     except (OSError, ValueError, pa.ArrowException) as error:
         raise InputError(
             f"is damaged or no Parquet file ({error})", where=file, mend="Save it again."
         ) from error
+    return table.set_axis([f"row {k}" for k in range(len(table))])  # it has no lines
 
 
 def _text_frame(file: Path, column: str | None) -> pd.DataFrame:
-    """Returns a text table whose columns are numbers but for the items'."""
+    """Returns a text table whose columns are numbers but for the items', by the rows' lines."""
     with opened(file) as stream:
         header = stream.readline().rstrip("\r\n")
     separator = max("\t,;|", key=header.count)
     names = next(csv.reader([header], delimiter=separator), [])
-    item = str(find_column(names, "item", column, file))
-    _check_widths(file, separator, len(names))
+    item = _item_column(names, column, file)
+    lines, quoted = row_lines(file, separator, len(names))
     with opened(file) as stream:
-        return pd.read_csv(stream, sep=separator, dtype={item: str}, index_col=False,
-                           na_values=["nan"], keep_default_na=False)  # fmt: skip
+        table = pd.read_csv(stream, sep=separator, dtype={item: str}, index_col=False,
+                            na_values=["nan"], keep_default_na=False, skip_blank_lines=False,
+                            nrows=len(lines) - 1,
+                            quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE)  # fmt: skip
+    return table.set_axis(lines[1:])
 
 
-def _check_widths(file: Path, separator: str, width: int) -> None:
-    """Refuses rows that pandas would fill or cut in silence; the file is read line by line."""
-    with opened(file) as stream:
-        for number, line in enumerate(stream, start=1):
-            found = line.count(separator) + 1
-            if found != width and '"' not in line and line.strip():
-                raise InputError(
-                    f"has {found} columns; expected {width}, as in the header",
-                    where=f"{file}:{number}",
-                    mend="Complete or remove the row.",
-                )
+def _item_column(names: Sequence[str], column: str | None, file: Path) -> str:
+    return str(find_column(names, "item", column if column in names else None, file))
 
 
 def _frame_rows(table: pd.DataFrame, file: Path, column: str | None) -> ItemRows:
-    item = str(find_column([str(name) for name in table.columns], "item", column, file))
-    named = table[item].astype(str)
+    table.columns = [str(name) for name in table.columns]
+    item = _item_column(list(table.columns), column, file)
+    table[item] = table[item].astype(str)
+    refuse_repeated(table, item, file)
+    named = tokens(table, item, file)
     others = table.drop(columns=item)
     if others.shape[1] == 1 and others.dtypes.iloc[0].kind == "O":
         return ItemRows(named.tolist(), _vectors(others.iloc[:, 0], named, file), file)
@@ -173,7 +178,7 @@ def _frame_rows(table: pd.DataFrame, file: Path, column: str | None) -> ItemRows
             place = int(given.isna().to_numpy().argmax())
             raise InputError(
                 f"'{others[name].iloc[place]}' in column '{name}'; expected a number",
-                where=f"{file}:{place + 2}",
+                where=f"{file}:{table.index[place]}",
                 mend="Correct the value, or leave the column out.",
             )
     if others.shape[1] == 0:
@@ -181,7 +186,7 @@ def _frame_rows(table: pd.DataFrame, file: Path, column: str | None) -> ItemRows
     return ItemRows(named.tolist(), others.to_numpy(), file)
 
 
-def _vectors(cells: pd.Series, named: pd.Series, file: Path) -> NDArray[np.float64]:
+def _vectors(cells: pd.Series, named: Tokens, file: Path) -> NDArray[np.float64]:
     """Returns the rows of a column that holds a list of numbers, or its text, in every cell."""
     rows = []
     for place, cell in enumerate(cells):
@@ -193,9 +198,9 @@ def _vectors(cells: pd.Series, named: pd.Series, file: Path) -> NDArray[np.float
             rows.append(np.zeros(0))
         if rows[-1].ndim != 1 or len(rows[-1]) == 0 or len(rows[-1]) != len(rows[0]):
             raise InputError(
-                f"item '{named.iloc[place]}' has {str(cell)[:40]!r}; expected "
+                f"item '{named[place]}' has {str(cell)[:40]!r}; expected "
                 + (f"{len(rows[0])} numbers" if place else "numbers"),
-                where=f"{file}:{place + 2}",
+                where=f"{file}:{cells.index[place]}",
                 mend="Give every item the same number of values.",
             )
     return cast("NDArray[np.float64]", np.stack(rows))

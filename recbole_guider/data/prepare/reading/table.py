@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from array import array
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from recbole_guider.data.names import why_unreadable
 from recbole_guider.data.prepare.reading.text_files import opened
 from recbole_guider.errors import InputError, nearest_name
 
+_ISO = r"\d{4}-\d{2}-\d{2}(?:$|[ T])"  # other orders of day and month look alike
 _LONGEST_CELL = 1 << 24  # characters; the csv module's own limit cuts long descriptions
 
 
@@ -150,6 +152,29 @@ def numbers(table: pd.DataFrame, column: str, path: Path) -> NDArray[np.float64]
             mend="Correct the value.",
         )
     return values
+
+
+def times(table: pd.DataFrame, column: str, path: Path) -> NDArray[np.float64]:
+    """Returns a column of numbers as they stand, or of ISO dates as seconds since 1970 (UTC).
+
+    Raises:
+        InputError: a value is neither, or numbers and dates are mixed; the message names its line.
+    """
+    given = table[column]
+    if not re.match(_ISO, str(given.iloc[0])):
+        return numbers(table, column, path)
+    parsed = pd.to_datetime(given.where(given.str.match(_ISO)), errors="coerce", utc=True)
+    if parsed.isna().any():
+        place = int(parsed.isna().to_numpy().argmax())
+        raise InputError(
+            f"'{given.iloc[place]}' in column '{column}'; expected a date such as "
+            f"'{given.iloc[0]}'",
+            where=f"{path}:{table.index[place]}",
+            mend="Correct the value.",
+        )
+    since = parsed - pd.Timestamp(0, tz="UTC")
+    seconds: NDArray[np.float64] = since.dt.total_seconds().to_numpy()
+    return seconds
 
 
 def refuse_repeated(table: pd.DataFrame, column: str, path: Path) -> None:

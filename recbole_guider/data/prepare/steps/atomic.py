@@ -98,8 +98,10 @@ def check(raw: RawData) -> None:
             )  # fmt: skip
         again = pd.Index(rows.tokens).duplicated()
         if again.any():
+            second = int(again.argmax())
+            first = list(rows.tokens).index(rows.tokens[second])
             raise InputError(
-                f"item '{rows.tokens[int(again.argmax())]}' has two rows",
+                f"item '{rows.tokens[second]}' has two rows, {first} and {second}",
                 where=rows.source,
                 mend="Keep one row for each item.",
             )

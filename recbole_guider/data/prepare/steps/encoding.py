@@ -10,6 +10,7 @@ import pandas as pd
 
 from recbole_guider.data.encoders.text import TFIDF, encode
 from recbole_guider.data.prepare.steps.raw import ItemRows, RawData
+from recbole_guider.errors import InputError
 
 
 def with_text(
@@ -28,18 +29,23 @@ def with_text(
         The data with a modality for each of its texts, and an entry for the manifest.
 
     Raises:
-        InputError: the encoder cannot be used, or the width does not fit.
+        InputError: no text belongs to an item, the encoder cannot be used, or the width does not
+            fit.
     """
     modalities, told = dict(raw.modalities), {}
     items = pd.unique(raw.items)
-    for name, of_item in raw.texts.items():
+    for name, (of_item, source) in raw.texts.items():
         named = [item for item in items if of_item.get(item, "").strip()]
         if not named:
-            continue
+            raise InputError(
+                f"none of its {len(of_item):,} items has interactions and a text",
+                where=source,
+                mend="Name items as the interactions do, or leave the file out.",
+            )
         texts = [of_item[item] for item in named]
         own = encoder == TFIDF
         values = encode(texts, encoder, width=width, seed=seed, keep=None if own else keep)
         extractor = "TF-IDF of character 3-5-grams, truncated SVD" if own else encoder
-        modalities[name] = ItemRows(named, values, raw.sources[-1], extractor)
+        modalities[name] = ItemRows(named, values, source, extractor)
         told[name] = {"extractor": extractor, **({"seed": seed} if own else {})}
     return replace(raw, modalities=modalities, texts={}), told

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,18 @@ class ItemRows:
     extractor: str = "as given"
 
 
+class ItemTexts(NamedTuple):
+    """Texts that become a modality.
+
+    Attributes:
+        of_item: item -> its text, which may be empty.
+        source: the file, for messages.
+    """
+
+    of_item: Mapping[str, str]
+    source: Path
+
+
 @dataclass(frozen=True)
 class RawData:
     """Interactions and item modalities as a source holds them.
@@ -41,7 +53,7 @@ class RawData:
             ``x_label`` (0 training, 1 validation, 2 test) where the source brings the split, and
             ``noise`` (1 where the pair is known to be noise, else 0).
         modalities: name -> rows.
-        texts: name -> item -> text, to be made a modality by an encoder.
+        texts: name -> texts, to be made a modality by an encoder.
         sources: the files that were read, for the manifest.
         notes: what a reader of the manifest should know.
         planted: arrays of ground truth, kept in ``planted.npz`` beside the atomic files.
@@ -51,7 +63,7 @@ class RawData:
     items: Tokens
     columns: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     modalities: Mapping[str, ItemRows] = field(default_factory=dict)
-    texts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    texts: Mapping[str, ItemTexts] = field(default_factory=dict)
     sources: Sequence[Path] = ()
     notes: Sequence[str] = ()
     planted: Mapping[str, NDArray[Any]] = field(default_factory=dict)
