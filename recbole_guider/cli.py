@@ -146,7 +146,7 @@ def _main(given: list[str]) -> int:
         return OK
     how: dict[str, Any] = {}
     if options.executor == "ray":
-        from recbole_guider.benchmark.ray_crew import on_ray
+        from recbole_guider.benchmark.crews.ray_crew import on_ray
 
         how["executor"] = on_ray(options.ray_address)
     elif options.ray_address:

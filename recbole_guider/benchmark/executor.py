@@ -1,6 +1,6 @@
 """Runs the cells of a grid: which comes next, what became of each, and who is told.
 
-Who computes them is a crew's affair: ``local_crew`` or ``ray_crew``.
+Who computes them is the affair of a crew: see ``crews``.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from collections.abc import Sequence
 from typing import Callable, Union
 
 from recbole_guider.benchmark.cell import Cell, CellName
-from recbole_guider.benchmark.crew import POLL, Crew, Executor, Order
-from recbole_guider.benchmark.local_crew import local
-from recbole_guider.benchmark.places import threads_of
-from recbole_guider.benchmark.processes import sigterm_as_interrupt
+from recbole_guider.benchmark.crews.crew import POLL, Crew, Executor, Order
+from recbole_guider.benchmark.crews.local_crew import local
+from recbole_guider.benchmark.crews.places import threads_of
+from recbole_guider.benchmark.crews.processes import sigterm_as_interrupt
+from recbole_guider.benchmark.crews.work import Check, Run, build_data, quick_start
 from recbole_guider.benchmark.progress import Progress
 from recbole_guider.benchmark.record import Record
 from recbole_guider.benchmark.store import Failure, Store
-from recbole_guider.benchmark.work import Check, Run, build_data, quick_start
 from recbole_guider.errors import InputError
 
-_PRELOADED = ("recbole_guider.benchmark.work", "recbole_guider.quick_start")
+_PRELOADED = ("recbole_guider.benchmark.crews.work", "recbole_guider.quick_start")
 
 # Called with a cell that finished or failed; the cells it returns run before those that wait.
 Follow = Callable[[Cell, Union[Record, Failure]], Sequence[Cell]]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
 
-from recbole_guider.benchmark.search import Search, read_search
+from recbole_guider.benchmark.choosing.search import Search, read_search
 from recbole_guider.benchmark.vary import read_vary
 from recbole_guider.errors import InputError, nearest_name, one_of
 from recbole_guider.evaluator.metric_names import parse_metric

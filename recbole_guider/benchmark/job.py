@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any, Callable
 
 from recbole_guider.benchmark.cell import Cell, CellName, key_of
+from recbole_guider.benchmark.choosing.trials import Choice, Kind
+from recbole_guider.benchmark.choosing.tuning import Tuning
+from recbole_guider.benchmark.crews.places import default_workers
+from recbole_guider.benchmark.crews.work import Run, quick_start
 from recbole_guider.benchmark.estimate import Estimates, say_duration
 from recbole_guider.benchmark.executor import run_cells
-from recbole_guider.benchmark.places import default_workers
 from recbole_guider.benchmark.progress import Progress
 from recbole_guider.benchmark.record import Record
 from recbole_guider.benchmark.selection import Selection
 from recbole_guider.benchmark.store import Failure, Store
-from recbole_guider.benchmark.trials import Choice, Kind
-from recbole_guider.benchmark.tuning import Tuning
-from recbole_guider.benchmark.work import Run, quick_start
 from recbole_guider.data.prepare import ensure_prepared, has_interactions
 from recbole_guider.errors import InputError, nearest_name
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Optional
 
 from recbole_guider.benchmark.cell import WITHOUT_EFFECT, Cell, CellName
+from recbole_guider.benchmark.choosing.search import Search
+from recbole_guider.benchmark.choosing.trials import Kind, Trial, trial_cells
 from recbole_guider.benchmark.grid import Grid
 from recbole_guider.benchmark.presence import present_datasets
-from recbole_guider.benchmark.search import Search
-from recbole_guider.benchmark.trials import Kind, Trial, trial_cells
 from recbole_guider.benchmark.vary import AXES, chosen_settings
 from recbole_guider.errors import InputError, nearest_name
 from recbole_guider.property_layers import (

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from recbole_guider.benchmark.cell import Cell, CellName
+from recbole_guider.benchmark.crews.work import Run, quick_start
 from recbole_guider.benchmark.estimate import Estimates
 from recbole_guider.benchmark.executor import run_cells
 from recbole_guider.benchmark.job import Job
 from recbole_guider.benchmark.progress import Progress
 from recbole_guider.benchmark.store import Failure, Store
-from recbole_guider.benchmark.work import Run, quick_start
 from recbole_guider.errors import InputError
 
 

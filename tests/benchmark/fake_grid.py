@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
+from recbole_guider.benchmark.crews.local_crew import local
+from recbole_guider.benchmark.crews.ray_crew import on_ray
 from recbole_guider.benchmark.grid import Grid
 from recbole_guider.benchmark.job import Job
-from recbole_guider.benchmark.local_crew import local
-from recbole_guider.benchmark.ray_crew import on_ray
 from recbole_guider.benchmark.selection import Selection, select
 from recbole_guider.errors import InputError
 

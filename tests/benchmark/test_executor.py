@@ -15,13 +15,13 @@ from pathlib import Path
 import fake_grid
 import pytest
 
-from recbole_guider.benchmark.crew import Order
+from recbole_guider.benchmark.crews.crew import Order
+from recbole_guider.benchmark.crews.local_crew import LocalCrew
+from recbole_guider.benchmark.crews.work import BUSY, work
 from recbole_guider.benchmark.estimate import Estimates
 from recbole_guider.benchmark.executor import AllRefusedError, run_cells
-from recbole_guider.benchmark.local_crew import LocalCrew
 from recbole_guider.benchmark.progress import Progress
 from recbole_guider.benchmark.store import Store
-from recbole_guider.benchmark.work import BUSY, work
 from recbole_guider.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,9 +8,9 @@ import os
 import fake_grid
 import pytest
 
-from recbole_guider.benchmark import places
 from recbole_guider.benchmark.cell import Cell
-from recbole_guider.benchmark.work import _on_gpu
+from recbole_guider.benchmark.crews import places
+from recbole_guider.benchmark.crews.work import _on_gpu
 from recbole_guider.errors import InputError
 
 

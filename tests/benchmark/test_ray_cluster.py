@@ -14,8 +14,8 @@ from pathlib import Path
 import fake_grid
 import pytest
 
-from recbole_guider.benchmark import ray_crew
 from recbole_guider.benchmark.cell import Cell
+from recbole_guider.benchmark.crews import ray_crew
 from recbole_guider.benchmark.store import Store
 from recbole_guider.report.tables import render
 

@@ -12,10 +12,10 @@ from types import SimpleNamespace
 import fake_grid
 import pytest
 
-from recbole_guider.benchmark import ray_crew, ray_task
 from recbole_guider.benchmark.cell import Cell
-from recbole_guider.benchmark.crew import Order
-from recbole_guider.benchmark.ray_crew import RayCrew, _line
+from recbole_guider.benchmark.crews import ray_crew, ray_task
+from recbole_guider.benchmark.crews.crew import Order
+from recbole_guider.benchmark.crews.ray_crew import RayCrew, _line
 from recbole_guider.benchmark.record import content_of
 from recbole_guider.benchmark.store import Failure, Store, StoreError
 from recbole_guider.errors import InputError
@@ -149,7 +149,7 @@ def test_an_address_where_nobody_listens_is_one_error():
 def test_ray_is_imported_only_by_a_crew_that_starts():
     code = (
         "import sys, recbole_guider.cli, recbole_guider.benchmark.job\n"
-        "import recbole_guider.benchmark.ray_crew as crew\n"
+        "import recbole_guider.benchmark.crews.ray_crew as crew\n"
         "crew.on_ray('auto')\n"
         "assert not {'ray', 'torch', 'recbole'} & set(sys.modules)\n"
     )

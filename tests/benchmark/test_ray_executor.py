@@ -11,7 +11,7 @@ from pathlib import Path
 import fake_grid
 import pytest
 
-from recbole_guider.benchmark import ray_crew
+from recbole_guider.benchmark.crews import ray_crew
 from recbole_guider.benchmark.executor import AllRefusedError
 from recbole_guider.benchmark.progress import Progress
 from recbole_guider.errors import InputError

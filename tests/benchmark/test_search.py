@@ -7,8 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recbole_guider.benchmark.cell import key_of
+from recbole_guider.benchmark.choosing.search import (
+    Range,
+    Search,
+    read_search,
+    spaces_of,
+    trials_of,
+)
 from recbole_guider.benchmark.grid import load_grid
-from recbole_guider.benchmark.search import Range, Search, read_search, spaces_of, trials_of
 from recbole_guider.benchmark.selection import select
 from recbole_guider.errors import InputError
 from recbole_guider.property_layers import names, search_of

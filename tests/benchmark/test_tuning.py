@@ -10,10 +10,10 @@ import pytest
 from fake_grid import LIGHT, computed, job_of, selection_of
 
 from recbole_guider.benchmark.cell import Cell, CellName
+from recbole_guider.benchmark.choosing.search import Search
+from recbole_guider.benchmark.choosing.trials import Trial, choose
 from recbole_guider.benchmark.grid import Grid
-from recbole_guider.benchmark.search import Search
 from recbole_guider.benchmark.selection import select
-from recbole_guider.benchmark.trials import Trial, choose
 from recbole_guider.report.tables import render
 
 RATES = [0.001, 0.002, 0.004, 0.008]

@@ -18,8 +18,8 @@ import pytest
 import synthetic_store
 
 from recbole_guider.benchmark.job import Job
-from recbole_guider.report.stores.compare import compare_folders
 from recbole_guider.report.board import arrange
+from recbole_guider.report.stores.compare import compare_folders
 from recbole_guider.report.tables import render
 
 pytestmark = pytest.mark.performance

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Callable
 
 from recbole_guider.benchmark.cell import Cell, CellName
+from recbole_guider.benchmark.choosing.trials import Choice, Kind, Trial, choose
 from recbole_guider.benchmark.store import Store
-from recbole_guider.benchmark.trials import Choice, Kind, Trial, choose
 
 
 class Tuning:

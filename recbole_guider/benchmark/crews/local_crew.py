@@ -16,11 +16,10 @@ from multiprocessing.process import BaseProcess
 from typing import Any, NamedTuple
 
 from recbole_guider.benchmark.cell import Cell
-from recbole_guider.benchmark.crew import POLL, Order, Outcome
-from recbole_guider.benchmark.places import VISIBLE, default_workers, free_gpu, gpus_here
-from recbole_guider.benchmark.processes import process_context
-from recbole_guider.benchmark.store import Failure, StoreError
-from recbole_guider.benchmark.work import (
+from recbole_guider.benchmark.crews.crew import POLL, Order, Outcome
+from recbole_guider.benchmark.crews.places import VISIBLE, default_workers, free_gpu, gpus_here
+from recbole_guider.benchmark.crews.processes import process_context
+from recbole_guider.benchmark.crews.work import (
     BUSY,
     FAILED,
     REFUSED,
@@ -29,6 +28,7 @@ from recbole_guider.benchmark.work import (
     check_input,
     work,
 )
+from recbole_guider.benchmark.store import Failure, StoreError
 from recbole_guider.errors import InputError
 
 

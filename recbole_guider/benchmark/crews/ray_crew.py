@@ -19,13 +19,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from recbole_guider.benchmark.cell import Cell
-from recbole_guider.benchmark.crew import POLL, Executor, Order, Outcome
-from recbole_guider.benchmark.places import fitting, gpu_share
-from recbole_guider.benchmark.processes import environment
+from recbole_guider.benchmark.crews.crew import POLL, Executor, Order, Outcome
+from recbole_guider.benchmark.crews.places import fitting, gpu_share
+from recbole_guider.benchmark.crews.processes import environment
+from recbole_guider.benchmark.crews.ray_task import Parcel, check_here, compute, errand_of
+from recbole_guider.benchmark.crews.work import Check
 from recbole_guider.benchmark.provenance import usable_cores
-from recbole_guider.benchmark.ray_task import Parcel, check_here, compute, errand_of
 from recbole_guider.benchmark.store import Failure
-from recbole_guider.benchmark.work import Check
 from recbole_guider.errors import InputError
 
 LOSSES = 3  # so many times a cell may be lost with its host or worker before it counts as failed

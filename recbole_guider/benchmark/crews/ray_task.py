@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any, Optional
 
 from recbole_guider.benchmark.cell import Cell
-from recbole_guider.benchmark.crew import Order, Outcome
-from recbole_guider.benchmark.local_crew import LocalCrew, local
+from recbole_guider.benchmark.crews.crew import Order, Outcome
+from recbole_guider.benchmark.crews.local_crew import LocalCrew, local
+from recbole_guider.benchmark.crews.work import Check, Run
 from recbole_guider.benchmark.provenance import RESULTS_VERSION
 from recbole_guider.benchmark.store import Failure, Store
-from recbole_guider.benchmark.work import Check, Run
 from recbole_guider.data.fingerprint import fingerprint
 from recbole_guider.data.prepare import ensure_prepared
 from recbole_guider.errors import InputError

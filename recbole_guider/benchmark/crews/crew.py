@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Callable, Optional, Protocol, Union
 
 from recbole_guider.benchmark.cell import Cell, CellName
+from recbole_guider.benchmark.crews.work import Check, Run
 from recbole_guider.benchmark.record import Record
 from recbole_guider.benchmark.store import Failure, Store
-from recbole_guider.benchmark.work import Check, Run
 
 POLL = 0.5  # seconds that a crew waits for a cell to end before it lets others look at the clock
 

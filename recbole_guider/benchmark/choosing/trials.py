@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Optional
 
 from recbole_guider.benchmark.cell import Cell, CellName, key_of
+from recbole_guider.benchmark.choosing.search import Search, spaces_of, trials_of
 from recbole_guider.benchmark.record import Record
-from recbole_guider.benchmark.search import Search, spaces_of, trials_of
 from recbole_guider.errors import InputError, nearest_name
 
 Kind = tuple[str, str, str]  # data set, backbone, method

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Callable, NoReturn
 
 from recbole_guider.benchmark.cell import Cell
-from recbole_guider.benchmark.places import VISIBLE
+from recbole_guider.benchmark.crews.places import VISIBLE
 from recbole_guider.benchmark.store import Failure, Store, StoreError
 from recbole_guider.errors import InputError
 

@@ -55,7 +55,7 @@ def environment(threads: int) -> Iterator[None]:
     """
     own = {name: str(threads) for name in _THREADS}
     own[SOURCE_VARIABLE] = json.dumps(source())
-    paths = [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")]
+    paths = [str(Path(__file__).resolve().parents[3]), os.environ.get("PYTHONPATH", "")]
     own["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
     before = {name: os.environ.get(name) for name in own}
     os.environ.update(own)

@@ -1,0 +1,1 @@
+"""What computes the cells of a grid: processes of this machine, or a Ray cluster."""
