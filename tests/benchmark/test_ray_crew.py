@@ -55,6 +55,21 @@ def test_places_are_those_of_the_hosts_that_are_there(data_path, tmp_path):
         RayCrew(order_of(data_path, tmp_path), hosts())
 
 
+def test_a_cluster_that_lost_its_hosts_is_told_once(data_path, tmp_path, caplog):
+    ray = hosts({"CPU": 4.0})
+    crew = RayCrew(order_of(data_path, tmp_path), ray)
+    there, told = ray.nodes, []
+    for nodes in (list, list, there, list):
+        ray.nodes = nodes
+        told.append((crew.places, len(caplog.records)))
+    assert told == [(0, 1), (0, 1), (4, 1), (0, 2)]
+    assert "waiting for one to join" in caplog.text
+    caplog.clear()
+    with pytest.raises(InputError, match="no host"):
+        RayCrew(order_of(data_path, tmp_path), hosts())
+    assert not caplog.records
+
+
 def test_a_cell_asks_for_its_part_of_a_gpu_where_there_are_gpus(data_path, tmp_path):
     def asked(ray, **properties):
         order = order_of(data_path, tmp_path, **properties)

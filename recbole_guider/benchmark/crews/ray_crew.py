@@ -134,6 +134,7 @@ class RayCrew:
         self._tasks: dict[Any, _Task] = {}
         self._held: list[Cell] = []
         self._lost: Counter[str] = Counter()
+        self._empty = True  # not worth a line before the cluster has been looked at
         # The cell's own process holds a GPU's memory, so the worker may serve further cells.
         self._compute = ray.remote(max_calls=0, max_retries=0)(compute)
         self._check = ray.remote(max_calls=0, max_retries=0)(check_here)
@@ -163,6 +164,9 @@ class RayCrew:
             fitting(host.get("CPU", 0), host.get("GPU", 0), self.order.threads, share)
             for host in self._hosts()
         )
+        if not room and not self._empty:
+            _log.warning("no host of the Ray cluster has room for a cell; waiting for one to join")
+        self._empty = not room
         return min(room, self.order.workers or room)
 
     @property
