@@ -121,7 +121,7 @@ def prepare(
 
 
 def describe(dataset: MultimodalDataset) -> dict[str, Any]:
-    """Returns hash, counts, and each modality's width and number of items that have it."""
+    """Returns hash, counts, and each modality's width and numbers of items: having it, swapped."""
     splits = dataset.splits
     injected = splits.train.injected
     return {
@@ -132,6 +132,8 @@ def describe(dataset: MultimodalDataset) -> dict[str, Any]:
         "valid": len(splits.valid),
         "test": len(splits.test),
         "injected": 0 if injected is None else int(injected.sum()),
+        "removed": 0 if dataset.removed is None else len(dataset.removed),
+        "swapped": {name: int(dataset.swapped_items(name).sum()) for name in dataset.modalities},
         "modalities": {
             name: int(matrix.shape[1]) for name, matrix in dataset.item_features().items()
         },

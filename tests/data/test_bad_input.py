@@ -106,6 +106,8 @@ ATOMIC = [
     Case("items without a row where that is an error", replace("toy.itemimage", "i1\t-4 5e-1 6\n",
          ""), "toy.itemimage", ("1 of 3 items have no row", "the first is 'i1'"),
          ("--missing_modality=error",)),
+    Case("a folder for features", as_folder("toy.itemimage"), "toy.itemimage",
+         ("cannot be read (Is a directory)", "Check the file")),
     Case("a modality that is not there", gone("toy.itemtext"), "modalities",
          ("unknown modality 'txt'", "no file .itemtxt"), ("--modalities=[image,txt]",)),
     Case("a part of the split that is not there", gone("toy.itemtext"), "toy.train.inter",
@@ -206,3 +208,35 @@ def test_processes_say_one_line_too(arguments, tmp_path):
     assert len(done.stderr.splitlines()) == 1
     assert one_line(done.stderr)
     assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize("command", [["describe", "toy"], ["export", "toy", "--to", "made"]])
+def test_what_reads_features_refuses_them_in_the_same_words(command, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    as_folder("toy.itemimage")(write_atomic(tmp_path / "dataset" / "toy"))
+    line = refused(command, tmp_path, capsys)
+    assert "toy.itemimage: cannot be read (Is a directory). Check the file" in line
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        (["prepare", "mmrec", "--from", "raw", "--name", "new"], 0),
+        (["validate", "toy"], 0),
+        (["describe", "toy"], 0),
+        (["export", "toy", "--to", "made"], 0),
+        (["download", "--help"], 0),
+        (["encode", "toy", "text", "--from", "none.csv", "--modality", "new"], 2),
+        (["validate", "tyo"], 2),
+    ],
+    ids=lambda one: one[0] if isinstance(one, list) else "",
+)
+def test_looking_after_data_needs_neither_torch_nor_recbole(given, code, tmp_path):
+    write_atomic(tmp_path / "dataset" / "toy")
+    write_raw(tmp_path / "raw")
+    command = [sys.executable, "-X", "importtime", "-m", "recbole_guider.data", *given]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == code, done.stderr[-300:]
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "recbole_guider.data.commands.parser" in imported
+    assert not imported & {"torch", "recbole", "sklearn", "transformers"}

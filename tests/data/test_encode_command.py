@@ -15,6 +15,7 @@ from recbole_guider.data.commands import encode as command
 from recbole_guider.data.dataset import MultimodalDataset
 from recbole_guider.data.encoders.text import tfidf_svd
 from recbole_guider.data.fingerprint import file_hash
+from recbole_guider.data.prepare import ensure_prepared
 from recbole_guider.quick_start import register
 
 
@@ -97,6 +98,40 @@ def test_what_the_manifest_said_stays(place):
     assert set(manifest["modalities"]) == {"text", "title"}
 
 
+def test_interactions_that_cannot_be_read_are_told(place, capsys):
+    path = place / "tiny" / "tiny.inter"
+    path.write_text(path.read_text().replace("item_id", "itemid", 1))
+    assert text(place, "--width", 5) == 2
+    assert "tiny.inter: has no column 'item_id'" in capsys.readouterr().err
+
+
+def test_what_another_modality_has_done_so_far_stays(place):
+    other = place / "tiny" / ".encoding" / "image"
+    other.mkdir(parents=True)
+    (other / "block.npy").write_text("of hours")
+    assert text(place, "--width", 5) == 0
+    assert (other / "block.npy").exists()
+    assert [path.name for path in other.parent.iterdir()] == ["image"]
+
+
+def test_the_manifest_of_the_embedded_data_set_stays_true(tmp_path, capsys):
+    ensure_prepared("ml-100k", tmp_path)
+    folder = tmp_path / "ml-100k"
+    (tmp_path / "t.csv").write_text("item,title\n1,Toys and more toys\n2,Eyes of gold\n3,Rooms\n")
+    given = ["encode", "ml-100k", "text", "--from", str(tmp_path / "t.csv"), "--width", "2"]
+    data = f"--data_path={tmp_path}"
+    assert main([*given, "--replace", data]) == 0
+    manifest = json.loads((folder / "ml-100k.manifest.json").read_text())
+    assert "text" not in manifest
+    assert "attribute" in manifest
+    assert manifest["modalities"]["text"]["rows"] == 3
+    assert main(["validate", "ml-100k", data]) == 0
+    (folder / "ml-100k.itemattribute").open("a").write("\n")
+    capsys.readouterr()
+    assert main(["validate", "ml-100k", data]) == 2
+    assert "itemattribute: has changed since it was prepared" in capsys.readouterr().err
+
+
 @pytest.fixture
 def stand_in(monkeypatch, place):
     """A model that gives a file's length, and cannot read the files named in ``lost``."""
@@ -153,7 +188,10 @@ def test_unreadable_images_are_refused_or_have_no_row(place, stand_in, capsys):
 BAD = [
     (["text", "--from", "none.csv"], "none.csv"),
     (["text", "--from", "titles.csv", "--column", "titel"], "titel"),
-    (["text", "--from", "titles.csv", "--width", "0"], "Choose a width from 1"),
+    (["text", "--from", "titles.csv", "--width", "9999"], "Choose a width from 1"),
+    (["text", "--from", "titles.csv", "--width", "0"], "a count of at least 1, found '0'"),
+    (["text", "--from", "titles.csv", "--seed", "-1"], "a whole number from 0 on"),
+    (["text", "--from", "names.csv"], "Call it item"),
     (["text", "--from", "titles.csv", "--encoder", "no-one/nothing"], "o"),
     (["text", "--from", "titles.csv", "--weights", "w"], "--weights: is not for text"),
     (["text", "--from", "titles.csv", "--modality", "a b"], "'a b' cannot name a modality"),
@@ -169,6 +207,7 @@ BAD = [
 @pytest.mark.parametrize(("given", "line"), BAD)
 def test_what_cannot_be_used_is_one_line_and_nothing_is_written(place, given, line, capsys):
     (place / "strangers.csv").write_text("item_id,title\nstranger,Nobody\n")
+    (place / "names.csv").write_text("name,title\ni1,Nobody\n")
     (place / "two").mkdir()
     for name in ("i1.jpg", "i1.png"):
         (place / "two" / name).write_text("")

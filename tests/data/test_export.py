@@ -85,6 +85,19 @@ def test_items_without_a_row_have_zeros_or_no_row(run, tmp_path):
     assert not (tmp_path / "list" / "text_items.csv").exists()
 
 
+def test_columns_that_are_called_as_ours_are_kept(run, tmp_path):
+    toy = write_atomic(tmp_path / "data" / "toy")
+    header, *rows = INTER.splitlines()
+    made = [f"{row}\tp{k}\tc{k}" for k, row in enumerate(rows)]
+    content("toy.inter", "\n".join([f"{header}\tplace:token\tuser:token", *made, ""]))(toy)
+    run("validate", "toy")
+    run("describe", "toy")
+    run("export", "toy", "--to", tmp_path / "made")
+    lines = (tmp_path / "made" / "toy.inter").read_text().splitlines()
+    assert lines[0] == "userID\titemID\trating\tplace\tuser\tx_label"
+    assert [line.split("\t")[3:5] for line in lines[1:]] == [[f"p{k}", f"c{k}"] for k in range(5)]
+
+
 def test_a_split_in_three_files_becomes_labels(run, tmp_path):
     toy = write_atomic(tmp_path / "data" / "toy")
     header, *rows = INTER.splitlines(keepends=True)

@@ -11,6 +11,7 @@ import pytest
 
 from recbole_guider.data.__main__ import main
 from recbole_guider.data.files.feature_table import load_table
+from recbole_guider.data.fingerprint import file_hash
 from recbole_guider.errors import InputError
 
 PAIRS = [
@@ -211,7 +212,7 @@ def test_a_sentence_encoder_keeps_what_it_has_done_until_the_data_set_is_there(r
         keep.mkdir(parents=True, exist_ok=True)
         if len(seen) == 1:
             raise InputError("interrupted")
-        return np.eye(len(texts), 3, dtype=np.float32)
+        return np.eye(len(texts), 3, dtype=np.float32), "a/model, of this content"
 
     monkeypatch.setattr("recbole_guider.data.prepare.steps.encoding.encode", encode)
     (raw / "titles.csv").write_text("item,title\ni1,One\ni2,Two\n")
@@ -222,7 +223,25 @@ def test_a_sentence_encoder_keeps_what_it_has_done_until_the_data_set_is_there(r
     assert prepare(raw, *options) == 0
     assert seen == 2 * [(["One", "Two"], "a/model", kept)]
     assert not kept.exists()
-    assert manifest(raw)["text"] == {"text": {"extractor": "a/model"}}
+    told = manifest(raw)
+    assert told["modalities"]["text"]["extractor"] == "a/model, of this content"
+    assert "text" not in told, "said once"
+
+
+def test_the_manifest_lists_every_file_that_was_read(raw):
+    for name in ("near", "far"):
+        (raw / name).mkdir()
+        np.save(raw / name / "rows.npy", VALUES + len(name))
+        (raw / name / "rows_items.csv").write_text("\n".join(["item", *ITEMS]) + "\n")
+    options = [("--features", f"{name}={raw / name / 'rows.npy'}") for name in ("near", "far")]
+    assert prepare(raw, *options[0], *options[1]) == 0
+    files = {
+        path.relative_to(raw).as_posix(): file_hash(path)
+        for path in [raw / "pairs.csv", *raw.glob("*/rows*")]
+        if "data" not in path.parts
+    }
+    assert manifest(raw)["source files"] == files
+    assert len(files) == 5
 
 
 @pytest.mark.parametrize(

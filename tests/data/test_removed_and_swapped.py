@@ -13,6 +13,7 @@ from recbole_guider.data.noise import inject, removed_rows, swap_content
 from recbole_guider.data.splits import Interactions, Splits
 from recbole_guider.errors import InputError
 from recbole_guider.property_layers import resolve
+from recbole_guider.quick_start import describe
 
 
 def splits(n_users=20, per_user=6) -> Splits:
@@ -154,3 +155,12 @@ def test_records_made_before_keep_their_key():
     assert key_of(resolved, "d") == key_of(before, "d")
     for changed in ({"removed_ratio": 0.1}, {"content_noise": {"image": 0.1}}):
         assert key_of({**resolved, **changed}, "d") != key_of(before, "d")
+
+
+def test_a_record_counts_what_was_taken_away_and_swapped(tiny_data_path):
+    clean = describe(built(tiny_data_path)[0])
+    assert clean["removed"] == 0
+    assert not any(clean["swapped"].values())
+    noisy = describe(built(tiny_data_path, removed_ratio=0.1, content_noise={"image": 0.5})[0])
+    assert noisy["removed"] == clean["train"] - noisy["train"] > 0
+    assert noisy["swapped"] == {"image": int(0.5 * noisy["items"] + 0.5), "text": 0}

@@ -7,6 +7,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from recbole_guider.data.encoders.local_model import content_hash
 from recbole_guider.data.encoders.text import encode, sentence_embeddings, tfidf_svd
 from recbole_guider.errors import InputError
 
@@ -76,14 +77,19 @@ def test_sentence_embeddings_use_the_model_of_a_folder(model):
 
 
 def test_encode_takes_both_kinds_of_encoder(model, tmp_path):
-    own = encode(TEXTS, "tfidf", width=4, seed=0, keep=None)
+    own, about = encode(TEXTS, "tfidf", width=4, seed=7, keep=None)
+    assert about == "TF-IDF of character 3-5-grams, truncated SVD, seed 7"
     assert own.dtype == np.float32
-    assert np.array_equal(own, tfidf_svd(TEXTS, 4, 0).astype(np.float32))
+    assert np.array_equal(own, tfidf_svd(TEXTS, 4, 7).astype(np.float32))
     keep = tmp_path / "kept"
-    assert encode(["abc"], str(model), width=4, seed=0, keep=keep).tolist() == [[3, 3]]
+    rows, about = encode(["abc"], str(model), width=4, seed=0, keep=keep)
+    assert rows.tolist() == [[3, 3]]
+    assert about == f"{model.name}, {content_hash(model)[:16]}", "no place of this machine"
     assert len(list(keep.iterdir())) == 1
     (model / "weights").write_text("5")  # what is kept was another model's
-    assert encode(["abc"], str(model), width=4, seed=0, keep=keep).tolist() == [[3, 5]]
+    rows, other = encode(["abc"], str(model), width=4, seed=0, keep=keep)
+    assert rows.tolist() == [[3, 5]]
+    assert other != about
 
 
 def test_a_model_that_cannot_be_loaded_or_gives_nan_is_one_line(model, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -14,8 +15,9 @@ from typing import Any
 
 import pandas as pd
 
+from recbole_guider.command_line import count
+from recbole_guider.data.commands.validate import check_readable
 from recbole_guider.data.encoders.image_model import find_model, image_vectors, unreadable
-from recbole_guider.data.encoders.local_model import content_hash
 from recbole_guider.data.encoders.text import TFIDF
 from recbole_guider.data.encoders.text import encode as encode_texts
 from recbole_guider.data.files.feature_table import load_table
@@ -23,6 +25,7 @@ from recbole_guider.data.files.layout import Layout, read_interactions
 from recbole_guider.data.fingerprint import file_hash
 from recbole_guider.data.prepare.any_table import read_texts
 from recbole_guider.data.prepare.steps.atomic import write_modality
+from recbole_guider.data.prepare.steps.options import whole
 from recbole_guider.data.prepare.steps.raw import ItemRows
 from recbole_guider.errors import InputError
 from recbole_guider.replacing import replacing
@@ -43,8 +46,8 @@ def add_options(parser: ArgumentParser) -> None:
                         "image: an architecture of timm, or a model's folder")  # fmt: skip
     parser.add_argument("--weights", metavar="FILE", type=Path,
                         help="of an image encoder that is named by its architecture")  # fmt: skip
-    parser.add_argument("--width", type=int, default=64, help="of tfidf (default: 64)")
-    parser.add_argument("--seed", type=int, default=2022, help="of tfidf (default: 2022)")
+    parser.add_argument("--width", type=count, default=64, help="of tfidf (default: 64)")
+    parser.add_argument("--seed", type=whole, default=2022, help="of tfidf (default: 2022)")
     parser.add_argument("--modality", metavar="NAME", help="its name (default: the kind)")
     parser.add_argument("--unreadable", choices=("error", "skip"), default="error",
                         help="images that cannot be read: refuse (default), or leave their items "
@@ -62,8 +65,8 @@ def encode(layout: Layout, options: Any) -> dict[str, Any]:
         The entry, and the modality's name as ``modality``.
 
     Raises:
-        InputError: the modality exists, or source or encoder cannot be used; nothing but finished
-            blocks is written then.
+        InputError: the modality exists, or interactions, source or encoder cannot be used; nothing
+            but finished blocks is written then.
     """
     modality = options.modality or options.kind
     if not modality.isidentifier():
@@ -77,13 +80,16 @@ def encode(layout: Layout, options: Any) -> dict[str, Any]:
         raise InputError(
             "exists already", where=target, mend="Add --replace, or name another --modality."
         )
+    check_readable(layout)
     manifest = _manifest(layout)
     items = pd.unique(read_interactions(layout)["item"])
-    keep = layout.folder / _KEPT
+    keep = layout.folder / _KEPT / modality  # other modalities may be under way
     rows = (_text if options.kind == "text" else _image)(items, options, keep)
     entry = _put(rows, modality, pd.Index(items), target)
     _note(manifest, modality, entry, target)
     shutil.rmtree(keep, ignore_errors=True)
+    with contextlib.suppress(OSError):  # absent, or others' blocks are there
+        keep.parent.rmdir()
     return {"modality": modality, **entry}
 
 
@@ -93,13 +99,9 @@ def _text(items: Sequence[str], options: Any, keep: Path) -> ItemRows:
     named = [item for item in items if texts.get(item, "").strip()]
     _refuse_strangers(named, len(texts), options.source)
     encoder = options.encoder or TFIDF
-    vectors = encode_texts(
+    vectors, about = encode_texts(
         [texts[item] for item in named], encoder, width=options.width, seed=options.seed, keep=keep
     )
-    about = f"TF-IDF of character 3-5-grams, truncated SVD, seed {options.seed}"
-    if encoder != TFIDF:  # a folder's place says nothing on another machine
-        folder = Path(encoder)
-        about = f"{folder.name}, {content_hash(folder)[:16]}" if folder.is_dir() else encoder
     return ItemRows(named, vectors, options.source, about)
 
 
@@ -194,6 +196,10 @@ def _manifest(layout: Layout) -> dict[str, Any]:
 
 def _note(manifest: dict[str, Any], modality: str, entry: dict[str, Any], target: Path) -> None:
     """Puts the modality into the manifest, which is made if there is none."""
+    if "sha256" in manifest:  # ml-100k's, which tells of its own modalities in its own way
+        manifest["sha256"].pop(target.name, None)
+        if target.name not in manifest.get("files", {}):
+            manifest.pop(modality, None)
     manifest.setdefault("modalities", {})[modality] = entry
     manifest.setdefault("files", {})[target.name] = file_hash(target)
     path = target.with_suffix(".manifest.json")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from recbole_guider.data.commands.validate import check_readable
 from recbole_guider.data.files.feature_table import load_table
-from recbole_guider.data.files.layout import Layout, read_interactions
+from recbole_guider.data.files.layout import OTHER, Layout, read_interactions
 from recbole_guider.data.files.whole_folder import whole_folder
 from recbole_guider.data.modality_choice import choose_modalities, find_modalities
 from recbole_guider.errors import InputError, one_of
@@ -113,9 +113,11 @@ def _write_map(names: pd.Index, name_column: str, id_column: str, path: Path) ->
 
 
 def _write_interactions(table: pd.DataFrame, path: Path) -> None:
-    others = [name for name in table.columns if name not in ("user", "item", "phase", "place")]
+    others = [name for name in table.columns if name.startswith(OTHER)]
     written = table[["user", "item", *others, "phase"]]
-    written.columns = pd.Index(["userID", "itemID", *others, "x_label"])
+    written.columns = pd.Index(
+        ["userID", "itemID", *(name[len(OTHER) :] for name in others), "x_label"]
+    )
     text = written.to_csv(None, sep="\t", index=False, lineterminator="\n", quoting=3)
     path.write_bytes(text.encode("utf-8"))
 

@@ -226,10 +226,11 @@ def _check_manifest(layout: Layout, found: Findings) -> None:
     if not path.exists():
         return
     try:
-        listed = json.loads(path.read_text(encoding="utf-8"))["files"]
-        hashes = {str(file): str(digest) for file, digest in dict(listed).items()}
-    except KeyError:  # ml-100k's manifest lists sha256 alone
-        return
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError("expected an object")
+        listed = [content[key] for key in ("sha256", "files") if key in content]  # ml-100k's first
+        hashes = {str(file): str(digest) for one in listed for file, digest in dict(one).items()}
     except (OSError, ValueError, TypeError) as error:
         found.errors.append(
             InputError(f"cannot be read ({error})", where=path, mend="Prepare the data set again")

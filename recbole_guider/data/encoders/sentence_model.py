@@ -45,8 +45,7 @@ def sentence_vectors(
             "sentence embeddings need the package sentence-transformers",
             mend="Run: pip install recbole_guider[text]",
         ) from error
-    plain = "/" not in model_name and not Path(model_name).exists()
-    folder = model_folder(f"{_ORGANISATION}/{model_name}" if plain else model_name)
+    folder = sentence_folder(model_name)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     load = functools.cache(lambda: _load(folder, device))
 
@@ -63,6 +62,16 @@ def sentence_vectors(
     versions = f"{sentence_transformers.__version__}, {torch.__version__}"
     identity = f"text, {content_hash(folder)}, {versions}, {device}, {_BATCH}"
     return encode_in_blocks(texts, compute, identity, str.encode, keep, _BLOCK, "text")
+
+
+def sentence_folder(model_name: str) -> Path:
+    """Returns the folder of a model; the organisation of sentence-transformers may be left out.
+
+    Raises:
+        InputError: the model is not on this machine.
+    """
+    plain = "/" not in model_name and not Path(model_name).exists()
+    return model_folder(f"{_ORGANISATION}/{model_name}" if plain else model_name)
 
 
 def _load(folder: Path, device: str) -> Any:

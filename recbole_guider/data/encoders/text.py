@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from recbole_guider.data.encoders.sentence_model import sentence_vectors
+from recbole_guider.data.encoders.local_model import content_hash
+from recbole_guider.data.encoders.sentence_model import sentence_folder, sentence_vectors
 from recbole_guider.errors import InputError
 
 TFIDF = "tfidf"  # the encoder that needs no model
@@ -53,7 +54,7 @@ def tfidf_svd(texts: Sequence[str], width: int, seed: int) -> np.ndarray[Any, np
 
 def encode(
     texts: Sequence[str], encoder: str, *, width: int, seed: int, keep: Path | None
-) -> np.ndarray[Any, np.dtype[np.float32]]:
+) -> tuple[np.ndarray[Any, np.dtype[np.float32]], str]:
     """Returns a vector for each text by ``tfidf``, or by a model for sentence-transformers.
 
     Args:
@@ -64,14 +65,19 @@ def encode(
         keep: a folder for a model's finished blocks, by which an interrupted run goes on.
 
     Returns:
-        float32 [n_texts, width].
+        float32 [n_texts, width], and for the manifest what made them: of a model its name, not its
+        place, and a hash of its content.
 
     Raises:
         InputError: the width does not fit, or the model cannot be used.
     """
     if encoder == TFIDF:
-        return tfidf_svd(texts, width, seed).astype(np.float32)
-    return sentence_embeddings(texts, encoder, keep)
+        about = f"TF-IDF of character 3-5-grams, truncated SVD, seed {seed}"
+        return tfidf_svd(texts, width, seed).astype(np.float32), about
+    rows = sentence_embeddings(texts, encoder, keep)
+    folder = sentence_folder(encoder)
+    name = folder.name if Path(encoder).expanduser().is_dir() else encoder
+    return rows, f"{name}, {content_hash(folder)[:16]}"
 
 
 def sentence_embeddings(

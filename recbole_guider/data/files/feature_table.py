@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from recbole_guider.data.files.modality_file import count_rows, read_rows
 from recbole_guider.data.fingerprint import unchanged_hash
+from recbole_guider.errors import InputError
 from recbole_guider.replacing import replacing
 
 _logger = logging.getLogger(__name__)
@@ -39,9 +40,14 @@ def load_table(path: Path) -> FeatureTable:
     are removed. Where the folder cannot be written, the rows are held in memory.
 
     Raises:
-        InputError: the file is not as ``modality_file`` documents.
+        InputError: the file cannot be read, or is not as ``modality_file`` documents.
     """
-    values, tokens = _side_cars(path)
+    try:
+        values, tokens = _side_cars(path)
+    except OSError as error:
+        raise InputError(
+            f"cannot be read ({error.strerror})", where=path, mend="Check the file"
+        ) from error
     with contextlib.suppress(OSError, EOFError, ValueError):  # absent or damaged: compiled below
         return _open(values, tokens)
     try:
@@ -64,8 +70,11 @@ def unused_side_cars(path: Path) -> list[Path]:
 
     They come from other content of the file, or are damaged; loading removes or replaces them.
     """
-    values, tokens = _side_cars(path)
     here = _all_side_cars(path)
+    try:
+        values, tokens = _side_cars(path)
+    except OSError:  # a file that cannot be read has others' words
+        return []
     try:
         _open(values, tokens)
     except (OSError, EOFError, ValueError):

@@ -82,8 +82,8 @@ def header_problems(
             yield InputError(
                 f"has no column '{name}'; its columns are {', '.join(columns)}",
                 where=path,
-                mend=f"{nearest_name(name, columns)}. Rename the column, or set USER_ID_FIELD and "
-                "ITEM_ID_FIELD",
+                mend=f"{nearest_name(name, columns)} (rename the column, or set USER_ID_FIELD and "
+                "ITEM_ID_FIELD)",
             )
 
 

@@ -16,6 +16,7 @@ from recbole_guider.errors import InputError
 from recbole_guider.property_layers import default_method, resolve
 
 PHASES = ("train", "valid", "test")
+OTHER = "other:"  # before the names of columns, so that none meets ours
 _ANY_BACKBONE = "BPR"  # a data set's properties are the same for every backbone
 
 
@@ -119,7 +120,7 @@ def read_interactions(layout: Layout) -> pd.DataFrame:
     """Returns the interactions as text: columns ``user``, ``item``, ``phase``, ``place``, others.
 
     ``phase`` is 0, 1, 2, or -1 where the split is drawn at run time; ``place`` is ``file:line``'s
-    line; further columns keep their name. The files must be without problems.
+    line; further columns have ``OTHER`` before their name. The files must be without problems.
     """
     tables = [_read_file(layout, path, part) for part, path in enumerate(layout.inter)]
     return pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
@@ -130,12 +131,13 @@ def _read_file(layout: Layout, path: Path, part: int) -> pd.DataFrame:
         path, sep=layout.separator, encoding=layout.encoding, dtype=str, quoting=3,
         keep_default_na=False, skip_blank_lines=False, engine="c",
     )  # fmt: skip
-    table.columns = columns_of(path, layout.separator, layout.encoding)
+    own = {layout.user: "user", layout.item: "item"}
+    names = columns_of(path, layout.separator, layout.encoding)
+    table.columns = [own.get(name, f"{OTHER}{name}") for name in names]
     table["place"] = range(2, len(table) + 2)
-    table = table.rename(columns={layout.user: "user", layout.item: "item"})
     table = table[table["user"].fillna("") != ""]  # a blank line
-    if layout.label in table:
-        table["phase"] = pd.to_numeric(table.pop(layout.label)).astype("int64")
+    if layout.label in names:
+        table["phase"] = pd.to_numeric(table.pop(f"{OTHER}{layout.label}")).astype("int64")
     else:
         table["phase"] = part if len(layout.inter) > 1 else -1
     return table.reset_index(drop=True)

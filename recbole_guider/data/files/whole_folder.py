@@ -35,8 +35,11 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o755)
-        with contextlib.suppress(OSError):  # another process was first
+        try:
             os.replace(temporary, folder)
+        except OSError:
+            if not (folder.is_dir() and any(folder.iterdir())):  # else another process was first
+                raise
     except OSError as error:
         raise InputError(
             f"cannot be written ({error.strerror})", where=folder, mend="Free space on its disk."

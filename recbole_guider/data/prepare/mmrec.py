@@ -66,7 +66,7 @@ def read(folder: Path, original_ids: bool = False) -> RawData:
     files = sorted(folder.glob(f"*{_FEATURES}"))
     placed = pd.Series(items, index=table.index)
     rows = {file.name[: -len(_FEATURES)]: matrix_rows(file, placed, path) for file in files}
-    sources = [path, *files, *sorted(folder.glob("*_items.csv"))]
+    sources = [path, *files]
     if original_ids:
         of_user, of_item = (_names(folder / f"{one}_id_mapping.csv", one) for one in "ui")
         users = _renamed(pd.Series(users, index=table.index), of_user, path, _USER)

@@ -78,9 +78,7 @@ def prepare(source: Source, name: str, data_path: Path, options: Any) -> dict[st
         raw, told["split"] = with_split(raw, options.split, options.split_seed)
     keep = data_path / f".{name}.encoding"
     if raw.texts:
-        raw, told["text"] = with_text(
-            raw, options.text_encoder, options.text_width, options.split_seed, keep
-        )
+        raw = with_text(raw, options.text_encoder, options.text_width, options.split_seed, keep)
     manifest = write_dataset(raw, folder, {"source": kind, **told})
     shutil.rmtree(keep, ignore_errors=True)
     return manifest

@@ -81,7 +81,7 @@ def matrix_rows(file: Path, items: pd.Series, interactions: Path) -> ItemRows:
                 where=listed,
                 mend="Line k + 2 must name the item of row k.",
             )
-        return ItemRows(named.tolist(), matrix, file)
+        return ItemRows(named.tolist(), matrix, file, listed=listed)
     count = 1 + _largest_id(items, interactions, listed.name)
     if len(matrix) != count:
         raise InputError(

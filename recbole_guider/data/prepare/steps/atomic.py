@@ -57,7 +57,7 @@ def write_dataset(raw: RawData, folder: Path, about: Mapping[str, Any]) -> dict[
             **_counts(raw, known),
             "modalities": modalities,
             "notes": list(raw.notes),
-            "source files": {path.name: file_hash(path) for path in raw.sources},
+            "source files": _hashes(raw),
             "files": {path.name: file_hash(path) for path in sorted(place.glob(f"{name}.*"))
                       if path.suffix not in (".npy", ".tokens")},
             "versions": {"numpy": np.__version__, "pandas": pd.__version__,
@@ -111,6 +111,17 @@ def check(raw: RawData) -> None:
                 where=rows.source,
                 mend=f"Check how {modality} names its items.",
             )
+
+
+def _hashes(raw: RawData) -> dict[str, str]:
+    """Returns the files that were read with their hashes; names that meet get their folder's."""
+    listed = (rows.listed for rows in raw.modalities.values())
+    paths = list(dict.fromkeys([*raw.sources, *filter(None, listed)]))
+    names = [path.name for path in paths]
+    return {
+        name if names.count(name) == 1 else f"{path.resolve().parent.name}/{name}": file_hash(path)
+        for name, path in zip(names, paths)
+    }
 
 
 def _counts(raw: RawData, known: pd.Index) -> dict[str, Any]:

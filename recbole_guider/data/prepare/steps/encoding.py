@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from recbole_guider.data.encoders.text import TFIDF, encode
+from recbole_guider.data.encoders.text import encode
 from recbole_guider.data.prepare.steps.raw import ItemRows, RawData
 from recbole_guider.errors import InputError
 
 
-def with_text(
-    raw: RawData, encoder: str, width: int, seed: int, keep: Path
-) -> tuple[RawData, dict[str, Any]]:
+def with_text(raw: RawData, encoder: str, width: int, seed: int, keep: Path) -> RawData:
     """Encodes the texts of the items with interactions; an item with an empty text has no row.
 
     Args:
@@ -26,13 +23,13 @@ def with_text(
         keep: a folder in which a model leaves what it has done, for a run that is begun again.
 
     Returns:
-        The data with a modality for each of its texts, and an entry for the manifest.
+        The data with a modality for each of its texts.
 
     Raises:
         InputError: no text belongs to an item, the encoder cannot be used, or the width does not
             fit.
     """
-    modalities, told = dict(raw.modalities), {}
+    modalities = dict(raw.modalities)
     items = pd.unique(raw.items)
     for name, (of_item, source) in raw.texts.items():
         named = [item for item in items if of_item.get(item, "").strip()]
@@ -43,9 +40,6 @@ def with_text(
                 mend="Name items as the interactions do, or leave the file out.",
             )
         texts = [of_item[item] for item in named]
-        own = encoder == TFIDF
-        values = encode(texts, encoder, width=width, seed=seed, keep=None if own else keep)
-        extractor = "TF-IDF of character 3-5-grams, truncated SVD" if own else encoder
+        values, extractor = encode(texts, encoder, width=width, seed=seed, keep=keep)
         modalities[name] = ItemRows(named, values, source, extractor)
-        told[name] = {"extractor": extractor, **({"seed": seed} if own else {})}
-    return replace(raw, modalities=modalities, texts={}), told
+    return replace(raw, modalities=modalities, texts={})

@@ -38,7 +38,7 @@ def add_filters(parser: ArgumentParser, core: int = 0, ratings: bool = True) -> 
     if ratings:
         parser.add_argument("--min-rating", type=float, metavar="R",
                             help="leave out ratings below R; default: none")  # fmt: skip
-    parser.add_argument("--core", type=_whole, default=core, metavar="K",
+    parser.add_argument("--core", type=whole, default=core, metavar="K",
                         help="keep users and items with K interactions or more, repeated until "
                              f"all have them; 0 keeps all (default {core})")  # fmt: skip
 
@@ -49,7 +49,7 @@ def add_split(parser: ArgumentParser) -> None:
                         help="random: about 8:1:1 of each user's interactions; time: each user's "
                              "last are held out; none: RecBole's eval_args splits at run time "
                              "(default: the source's own split, or random)")  # fmt: skip
-    parser.add_argument("--split-seed", type=_whole, default=2022, metavar="SEED",
+    parser.add_argument("--split-seed", type=whole, default=2022, metavar="SEED",
                         help="draws the random split (default 2022)")  # fmt: skip
 
 
@@ -79,7 +79,8 @@ def pairs(given: Sequence[str] | None, option: str) -> dict[str, Path]:
     return found
 
 
-def _whole(text: str) -> int:
+def whole(text: str) -> int:
+    """Reads a seed or another whole number from 0 on, as a type of argparse."""
     if not text.isdigit() or int(text) >= 2**32:
         raise argparse.ArgumentTypeError(f"expected a whole number from 0 on, found '{text}'")
     return int(text)

@@ -20,14 +20,16 @@ class ItemRows:
     Attributes:
         tokens: the item of every row, [n_rows]; none twice.
         values: numbers of any real type, [n_rows, width]; may be memory-mapped.
-        source: the file, for messages and the manifest.
+        source: the file, for messages.
         extractor: what made the numbers, in words.
+        listed: the file that names the items of the rows, where that is another one.
     """
 
     tokens: Sequence[str]
     values: NDArray[Any]
     source: Path
     extractor: str = "as given"
+    listed: Path | None = None
 
 
 class ItemTexts(NamedTuple):
