@@ -16,7 +16,7 @@ import fake_grid
 import pytest
 
 from recbole_guider.benchmark.crews.crew import Order
-from recbole_guider.benchmark.crews.local_crew import LocalCrew
+from recbole_guider.benchmark.crews.local_crew import LocalCrew, local
 from recbole_guider.benchmark.crews.work import BUSY, work
 from recbole_guider.benchmark.estimate import Estimates
 from recbole_guider.benchmark.executor import AllRefusedError, run_cells
@@ -184,6 +184,20 @@ def test_data_that_cannot_be_used_stops_the_run_before_its_cells(data_path, tmp_
     assert capfd.readouterr().err == ""
     # A check that dies leaves it to the cells to say why.
     assert run(job, fake_grid.result_of, check=fake_grid.dying) == {}
+
+
+def test_a_log_is_its_cells_own(data_path, tmp_path):
+    job = fake_grid.job_of(fake_grid.selection_of(data_path, ["WBPR"]), tmp_path / "r")
+    log = Path(next(iter(run(job, fake_grid.troubled).values())).log)
+    first = log.read_text()
+    assert first.count("RuntimeError: the loss is not finite") == 1
+    run(job, fake_grid.troubled)
+    assert log.read_text() == first  # of the last attempt alone
+    # A check may meet a cell that another runner has at work.
+    order = Order(job.wanted, job.store, fake_grid.result_of, str, 1, 1, fake_grid.LIGHT)
+    with local(order) as crew:
+        crew.check(job.wanted[0], fake_grid.result_of)
+    assert log.read_text().startswith(first)
 
 
 def test_only_runs_one_cell(data_path, tmp_path):

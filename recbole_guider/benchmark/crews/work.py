@@ -54,6 +54,8 @@ def work(cell: Cell, folder: Path, repeat: str, run: Run, gpu: str | None) -> No
     with store.lock(cell.key) as held:
         if not held:
             sys.exit(BUSY)
+        with contextlib.suppress(OSError):
+            os.truncate(log, 0)  # an earlier attempt's
         if store.read(cell.key) is not None:  # another runner was faster
             return
         try:
@@ -155,7 +157,8 @@ def _redirect_output(log: Path) -> None:
     """Sends everything this process prints or logs into a file."""
     with contextlib.suppress(OSError):  # a full disk: the cell may still finish
         log.parent.mkdir(parents=True, exist_ok=True)
-        with open(log, "wb") as stream:
+        # At its end: it may be the log of a cell that another runner has at work just now.
+        with open(log, "ab") as stream:
             os.dup2(stream.fileno(), 1)
             os.dup2(stream.fileno(), 2)
     handler = logging.StreamHandler(sys.stderr)
