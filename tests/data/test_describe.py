@@ -90,7 +90,9 @@ def test_the_manifest_is_told(tmp_path, told):
     given = ["prepare", "mmrec", "--from", str(raw), "--name", "toy", f"--data_path={tmp_path}"]
     assert main(given) == 0
     assert json.loads(told("--json"))["manifest"]["source"] == "mmrec"
-    assert "source: mmrec" in told()
+    text = told()
+    assert "source: mmrec" in text
+    assert "features:\n    image: as given\n    text: as given\n" in text
 
 
 def test_the_first_problem_stops_it(tmp_path, capsys):

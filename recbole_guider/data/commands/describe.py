@@ -169,6 +169,9 @@ def _manifest_text(manifest: Any) -> str:
         for key, value in manifest.items()
         if key not in ("users", "items", "interactions", "modalities", "files", "name", "sha256")
     }
+    features = manifest.get("modalities")
+    if isinstance(features, dict):
+        shown["features"] = {name: one.get("extractor", "") for name, one in features.items()}
     lines = ["manifest:"]
     for key, value in shown.items():
         if isinstance(value, dict):
