@@ -124,6 +124,7 @@ def test_the_manifest_of_the_embedded_data_set_stays_true(tmp_path, capsys):
     manifest = json.loads((folder / "ml-100k.manifest.json").read_text())
     assert "text" not in manifest
     assert "attribute" in manifest
+    assert "ml-100k.itemtext" not in manifest["sha256"]
     assert manifest["modalities"]["text"]["rows"] == 3
     assert main(["validate", "ml-100k", data]) == 0
     (folder / "ml-100k.itemattribute").open("a").write("\n")
