@@ -19,6 +19,11 @@ class CheckpointedTrainer(Trainer):
     data_hash = ""
     _resumed: dict[str, Any] | None = None
 
+    def __init__(self, config: Any, model: Any) -> None:
+        # RecBole looks first and makes the folder then, which fails when two cells start together.
+        os.makedirs(config["checkpoint_dir"], exist_ok=True)
+        super().__init__(config, model)
+
     def method_state(self) -> dict[str, Any]:
         """What a checkpoint must hold besides model and optimizer; tensors and plain values."""
         return {}

@@ -225,9 +225,15 @@ def program(data_path, tmp_path, name, work="slow"):
         command,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         start_new_session=True,
+        preexec_fn=heed_interrupts,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
+
+
+def heed_interrupts():
+    """Undoes what a shell does to the programs that it runs in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def tables(tmp_path, name):

@@ -103,6 +103,7 @@ def test_an_interrupted_program_leaves_nothing_at_work(data_path, tmp_path, envi
         [sys.executable, "-c", "import sys, fake_grid; fake_grid.main(*sys.argv[1:])",
          *folders, "endless", "ray"],
         start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell may ignore it
     )  # fmt: skip
     end = time.monotonic() + 90
     while len(list(data_path.glob("notes/*.started"))) < 2:

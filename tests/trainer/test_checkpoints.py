@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 import torch
 
@@ -47,6 +49,22 @@ def test_another_runs_checkpoint_is_refused(tiny_data_path, tmp_path, other, mes
     second, _, _, _ = built(tiny_data_path, tmp_path, **other)
     with pytest.raises(InputError, match=message):
         second.resume_checkpoint(first.saved_model_file)
+
+
+def test_another_run_may_make_the_folder_at_the_same_time(tiny_data_path, tmp_path, monkeypatch):
+    folder = tmp_path / "saved"
+    exists = os.path.exists
+
+    def looked(path):
+        """Another process makes the folder just after this one has looked."""
+        there = exists(path)
+        if str(path) == str(folder):
+            folder.mkdir(exist_ok=True)
+        return there
+
+    monkeypatch.setattr(os.path, "exists", looked)
+    own = {"data_path": str(tiny_data_path), "checkpoint_dir": str(folder), "method": "Base"}
+    prepare(Config("BM3", "tiny", None, own, {}))
 
 
 def test_files_of_two_runs_never_collide(tiny_data_path, tmp_path):
