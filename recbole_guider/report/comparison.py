@@ -12,7 +12,9 @@ two such results are compared once.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -22,7 +24,7 @@ from recbole_guider.report.results import Record, Result, ResultKey, average_ove
 from recbole_guider.report.statistics import PairedComparison, compare_many, holm
 
 BARE = "Base"  # the method that leaves the backbone as it is
-_VALUES = 1 << 23  # compared at once on either side: 64 MB
+_VALUES = 1 << 21  # compared at once on either side: 16 MB
 _Asked = tuple[tuple[ResultKey, ResultKey], str]  # two results, metric
 
 
@@ -229,21 +231,25 @@ def _paired(
 ) -> tuple[dict[_Asked, PairedComparison], dict[_Asked, float]]:
     """Compares pairs of results of one data set; also returns the level of each second result.
 
-    All questions and metrics at once, because they share the bootstrap's resampled users; in parts
-    where they are so many that their values would fill the memory.
+    Questions and metrics go together, because they share the bootstrap's resampled users; in parts
+    that fill no memory, one on each core.
     """
     asked = [(pair, metric) for metric in metrics for pair in seeds]
+    n_users = len(results[asked[0][0][0]].per_user(metrics[0], seeds[asked[0][0]]))
+    size = math.ceil(_VALUES / max(n_users, 1))
+    parts = [asked[start : start + size] for start in range(0, len(asked), size)]
+
+    def compare(part: list[_Asked]) -> tuple[list[PairedComparison], list[float]]:
+        ours, theirs = (
+            np.stack([results[pair[side]].per_user(metric, seeds[pair]) for pair, metric in part])
+            for side in (0, 1)
+        )
+        return compare_many(ours, theirs), [float(values.mean()) for values in theirs]
+
     paired: dict[_Asked, PairedComparison] = {}
     levels: dict[_Asked, float] = {}
-    while asked:
-        ours, theirs = [], []
-        for pair, metric in asked:
-            first, second = (results[key].per_user(metric, seeds[pair]) for key in pair)
-            ours.append(first)
-            theirs.append(second)
-            if len(ours) * len(first) >= _VALUES:
-                break
-        part, asked = asked[: len(ours)], asked[len(ours) :]
-        paired.update(zip(part, compare_many(np.stack(ours), np.stack(theirs))))
-        levels.update((one, float(values.mean())) for one, values in zip(part, theirs))
+    with ThreadPoolExecutor() as pool:  # numpy computes without Python's lock
+        for part, (compared, means) in zip(parts, pool.map(compare, parts)):
+            paired.update(zip(part, compared))
+            levels.update(zip(part, means))
     return paired, levels
