@@ -18,7 +18,7 @@ from recbole_guider.errors import InputError
 from recbole_guider.report.tables import render
 
 # What differs between two runs of a cell.
-OWN = {"seconds", "hardware", "peak_memory_mb", "checksum"}
+OWN = {"seconds", "hardware", "peak_memory_mb", "checksum", "source"}  # a commit may land meanwhile
 
 
 @pytest.fixture(scope="module")
