@@ -81,8 +81,8 @@ class Job:
         self.store.open()
         self.prepare_data()
         failed: dict[CellName, Failure] = {}
-        trials = [cell for cell in self.wanted if self._is_trial(cell)]
-        others = [cell for cell in self.wanted if not self._is_trial(cell)]
+        trials = [cell for cell in self.wanted if self.tuning.is_trial(cell.name)]
+        others = [cell for cell in self.wanted if not self.tuning.is_trial(cell.name)]
         # Trials are looked for first: one that another runner ends right after is then waited for
         # here all the same, and releases its cells.
         missing_trials, cached = self._missing(trials)
@@ -100,15 +100,14 @@ class Job:
 
         def follow(cell: Cell, outcome: Record | Failure) -> list[Cell]:
             """Returns the cells that wait for what a kind's last trial has settled, once."""
-            kind = self.tuning.kind_of(cell.name)
             if isinstance(outcome, Failure):
                 failed[cell.name] = outcome
-            if kind is None:
+            if not self.tuning.is_trial(cell.name):
                 return []
             waiting = [
                 self._resolved(one, failed)
                 for one in others
-                if one.name.kind == kind and one.name not in released
+                if one.name.kind == cell.name.kind and one.name not in released
             ]
             settled = [one for one in waiting if one is not None]
             released.update(one.name for one in settled)
@@ -153,12 +152,9 @@ class Job:
         known = (
             self.tuning.resolved(cell, self._has_failed)
             for cell in self.wanted
-            if not self._is_trial(cell)
+            if not self.tuning.is_trial(cell.name)
         )
         return [cell for cell in known if cell is not None and self.store.read(cell.key)]
-
-    def _is_trial(self, cell: Cell) -> bool:
-        return self.tuning.kind_of(cell.name) is not None
 
     def _resolved(self, cell: Cell, failed: Container[CellName]) -> Cell | None:
         """Returns the cell with the values that its trials chose; None while they are to run."""
@@ -196,7 +192,7 @@ class Job:
         rows: dict[tuple[str, ...], list[Any]] = {}
         missing: dict[str, Cell] = {}
         for cell in self.wanted:
-            trial = self._is_trial(cell)
+            trial = self.tuning.is_trial(cell.name)
             own = ("trials" if trial else cell.name.setting,) if parts else ()
             row = rows.setdefault((*cell.name.kind, *own), [[], [], [], "unknown", "unknown"])
             state = self._state(cell)

@@ -7,6 +7,7 @@ from typing import Callable
 
 from recbole_guider.benchmark.cell import Cell, CellName
 from recbole_guider.benchmark.choosing.trials import Choice, Kind, Trial, choose
+from recbole_guider.benchmark.record import Record
 from recbole_guider.benchmark.store import Store
 
 
@@ -24,14 +25,12 @@ class Tuning:
     def __init__(self, trials: Mapping[Kind, tuple[Trial, ...]], store: Store) -> None:
         self.trials = trials
         self.store = store
-        self._kinds = {
-            trial.cell.name: kind for kind, several in trials.items() for trial in several
-        }
+        self._names = {trial.cell.name for several in trials.values() for trial in several}
         self._settled: dict[Kind, Choice] = {}
 
-    def kind_of(self, name: CellName) -> Kind | None:
-        """Returns what a trial is a trial of; None for a cell that is none."""
-        return self._kinds.get(name)
+    def is_trial(self, name: CellName) -> bool:
+        """Says whether a cell of this name is a trial, of the name's kind."""
+        return name in self._names
 
     def choice(self, kind: Kind, failed: Callable[[Cell], bool]) -> Choice | None:
         """Returns what the trials of a kind chose; None while one is still to run.
@@ -42,10 +41,12 @@ class Tuning:
         """
         if kind not in self._settled:
             trials = self.trials[kind]
-            records = [self.store.record(trial.cell) for trial in trials]
-            for trial, record in zip(trials, records):
+            records: list[Record | None] = []
+            for trial in trials:
+                record = self.store.record(trial.cell)
                 if record is None and not failed(trial.cell):
-                    return None
+                    return None  # the others need not be read
+                records.append(record)
             self._settled[kind] = choose(trials, records)
         return self._settled[kind]
 
@@ -55,7 +56,7 @@ class Tuning:
         Without a search, and for a trial, that is the cell itself.
         """
         kind = cell.name.kind
-        if kind not in self.trials or cell.name in self._kinds:
+        if kind not in self.trials or self.is_trial(cell.name):
             return cell
         choice = self.choice(kind, failed)
         if choice is None or choice.valid is None:
