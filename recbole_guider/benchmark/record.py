@@ -49,7 +49,8 @@ class Record:
         data: content hash, counts and modality widths of the data set.
         versions: package -> version.
         hardware: machine, processor, cores, GPU, threads.
-        seconds: ``total``, ``train``, ``evaluation``.
+        seconds: ``total``, ``train``, ``evaluation``, and ``processor``: what the process computed,
+            on all cores, which does not grow when cells have to share them.
         peak_memory_mb: largest resident size of the cell's process in MiB.
         epochs: how many were trained.
         best_epoch: the one that validation chose, from 0.

@@ -45,6 +45,15 @@ def test_every_cell_runs_once_and_is_then_cached(data_path, tmp_path):
     assert sorted(fake_grid.computed(data_path)) == names
 
 
+def test_processor_seconds_do_not_grow_while_a_cell_waits(data_path, tmp_path):
+    job = fake_grid.job_of(fake_grid.selection_of(data_path, ["Base"]), tmp_path / "r")
+    run(job, fake_grid.slow)
+    for cell in job.wanted:
+        seconds = Store(tmp_path / "r").read(cell.key).seconds
+        assert seconds["total"] - seconds["processor"] >= 0.04  # it sleeps for .05 s
+        assert seconds["processor"] >= 0
+
+
 def test_failures_of_every_kind_do_not_stop_the_others(data_path, tmp_path, capfd):
     selection = fake_grid.selection_of(data_path)
     job = fake_grid.job_of(selection, tmp_path / "r")

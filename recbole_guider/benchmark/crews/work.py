@@ -59,7 +59,7 @@ def work(cell: Cell, folder: Path, repeat: str, run: Run, gpu: str | None) -> No
         if store.read(cell.key) is not None:  # another runner was faster
             return
         try:
-            started = time.perf_counter()
+            started, used = time.perf_counter(), time.process_time()
             result = run(_on_gpu(cell, gpu))
             if Cell(cell.name, cell.overrides).key != cell.key:
                 raise InputError(
@@ -67,7 +67,11 @@ def work(cell: Cell, folder: Path, repeat: str, run: Run, gpu: str | None) -> No
                     where=str(cell.name),
                     mend="Run the grid again.",
                 )
-            seconds = {**result["seconds"], "total": time.perf_counter() - started}
+            seconds = {
+                **result["seconds"],
+                "total": time.perf_counter() - started,
+                "processor": time.process_time() - used,
+            }
             store.write(cell, {**result, "seconds": seconds, "gpu": _gpu()})
         except StoreError:
             _end_unwritten()
