@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import gzip
 import hashlib
 import json
 import math
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -189,8 +191,11 @@ def record_from(content: Any, key: str, file: Path) -> Record:
         raise DamagedError(f"it lacks {error}") from error
 
 
-def json_lines(content: Mapping[str, Any]) -> str:
-    """Returns a record's JSON with one line for each entry: short, and still to be looked through.
+def packed(content: Mapping[str, Any]) -> bytes:
+    """Returns a record as it is stored: compressed JSON with one line for each entry.
+
+    Curves by epoch make most of it, a fifth of their size when compressed. The same content gives
+    the same bytes.
 
     Raises:
         ValueError: a number is not finite.
@@ -199,7 +204,19 @@ def json_lines(content: Mapping[str, Any]) -> str:
         f"{json.dumps(key)}: {json.dumps(value, allow_nan=False, separators=(',', ':'))}"
         for key, value in content.items()
     ]
-    return "{" + ",\n ".join(lines) + "}\n"
+    return gzip.compress(("{" + ",\n ".join(lines) + "}\n").encode("utf-8"), mtime=0)
+
+
+def unpacked(stored: bytes) -> Any:
+    """Returns what :func:`packed` was given.
+
+    Raises:
+        DamagedError: it is not whole.
+    """
+    try:
+        return json.loads(gzip.decompress(stored))
+    except (OSError, EOFError, zlib.error, ValueError) as error:
+        raise DamagedError("it is not whole compressed JSON") from error
 
 
 def checksum(content: Mapping[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """The folder of finished cells: written whole or not at all, checked when read.
 
-``<key>.npz`` and then ``<key>.json`` are written to temporary files beside them, flushed to the
+``<key>.npz`` and then ``<key>.json.gz`` are written to temporary files beside them, flushed to the
 disk and renamed, so a record that has its JSON has everything. ``<key>.failed.json`` says why a
 cell failed; it never counts as finished. ``<key>.lock`` is held by the process that computes a cell
 and is released by the system when that process dies.
@@ -26,11 +26,14 @@ from recbole_guider.benchmark.record import (
     DamagedError,
     Record,
     content_of,
-    json_lines,
+    packed,
     record_from,
+    unpacked,
 )
 from recbole_guider.errors import InputError
 from recbole_guider.replacing import TEMPORARY, flush, flush_folder, replacing
+
+RECORD = ".json.gz"  # how the name of a finished cell's file ends
 
 _log = logging.getLogger(__name__)
 
@@ -115,17 +118,14 @@ class Store:
         """
         path, arrays = self._json(key), self._npz(key)
         try:
-            text = path.read_bytes()
+            stored = path.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             raise StoreError(
                 f"cannot be read ({error.strerror})", where=path, mend="Check its permissions."
             ) from error
-        try:
-            record = record_from(json.loads(text), key, arrays)
-        except ValueError as error:
-            raise DamagedError("it is not whole JSON") from error
+        record = record_from(unpacked(stored), key, arrays)
         try:
             digest = hashlib.sha256(arrays.read_bytes()).hexdigest()
         except OSError as error:
@@ -175,10 +175,10 @@ class Store:
         Raises:
             StoreError: the folder cannot be written; nothing finished is lost.
         """
-        text = json_lines(content)
+        stored = packed(content)
         with _told(self.folder):
             with replacing(self._json(key)) as stream:
-                stream.write(text.encode("utf-8"))
+                stream.write(stored)
                 flush(stream)
                 _replace(self._npz(key), arrays)  # named first: the JSON tells that both are there
             with contextlib.suppress(FileNotFoundError):
@@ -226,21 +226,22 @@ class Store:
                 where=self.folder,
                 mend="Name a folder with results.",
             ) from error
-        return sorted(name[:-5] for name in names if re.fullmatch(r"[^.]+\.json", name))
+        pattern = rf"([^.]+){re.escape(RECORD)}"
+        return sorted(found[1] for name in names if (found := re.fullmatch(pattern, name)))
 
     def costs(self) -> Iterator[tuple[CellName, Any, float, float]]:
         """Yields name, limit of epochs, seconds and peak MiB of every record in the folder."""
-        for path in sorted(self.folder.glob("*.json")):
+        for path in sorted(self.folder.glob(f"*{RECORD}")):
             try:
-                content = json.loads(path.read_bytes())
+                content = unpacked(path.read_bytes())
                 name, epochs = CellName(**content["cell"]), content["config"]["epochs"]
                 seconds, memory = content["seconds"]["total"], content["peak_memory_mb"]
                 yield name, epochs, float(seconds), float(memory)
-            except (OSError, ValueError, TypeError, KeyError):
-                continue  # a failure, or damaged
+            except (OSError, DamagedError, TypeError, KeyError, ValueError):
+                continue
 
     def _json(self, key: str) -> Path:
-        return self.folder / f"{key}.json"
+        return self.folder / f"{key}{RECORD}"
 
     def _npz(self, key: str) -> Path:
         return self.folder / f"{key}.npz"

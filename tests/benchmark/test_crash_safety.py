@@ -53,14 +53,14 @@ def disturbed(data_path, tmp_path, name, runners, took, generator):
             kill(running[place], whole_group=generator.random() < 0.7)
             kills += 1
             running[place] = program(data_path, tmp_path, name)
-        kept = {path.stem for path in store.glob("*.json")}
+        kept = {path.name for path in store.glob("*.json.gz")}
         assert finished <= kept
         finished = kept
     assert [process.wait() for process in running] == [0] * runners
     for process in running:
         process.communicate()
     left = [path.name for path in store.iterdir() if path.is_file()]
-    assert {os.path.splitext(one)[1] for one in left} == {".json", ".npz"}, left
+    assert {os.path.splitext(one)[1] for one in left} == {".gz", ".npz"}, left
     return kills
 
 
@@ -171,7 +171,7 @@ def test_a_really_full_disk_is_one_line_and_goes_on_once_there_is_room(small_dis
         store.write(make_cell(OTHER), make_result())
     assert "No space left on device" in str(caught.value)
     assert "--results" in str(caught.value)
-    assert files(store) == {f"{KEY}.json", f"{KEY}.npz"}
+    assert files(store) == {f"{KEY}.json.gz", f"{KEY}.npz"}
     with pytest.raises(StoreError):  # told before hours are spent
         Store(small_disk / "results").open()
     assert store.read(KEY).test == {"recall@20": 0.25}

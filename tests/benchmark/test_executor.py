@@ -189,7 +189,7 @@ def test_data_that_cannot_be_used_stops_the_run_before_its_cells(data_path, tmp_
     with pytest.raises(InputError, match="row 7 holds a NaN"):
         run(job, fake_grid.result_of, check=fake_grid.refused)
     assert fake_grid.computed(data_path) == []
-    assert not list((tmp_path / "r").glob("*.json"))
+    assert not list((tmp_path / "r").glob("*.json.gz"))
     assert capfd.readouterr().err == ""
     # A check that dies leaves it to the cells to say why.
     assert run(job, fake_grid.result_of, check=fake_grid.dying) == {}
@@ -267,7 +267,7 @@ def test_an_interrupt_ends_the_processes(data_path, tmp_path, number):
     assert b"KeyboardInterrupt" in errors  # the command line turns it into exit code 130
     store = Store(tmp_path / "left-results")
     assert all(free(store, cell) for cell in fake_grid.selection_of(data_path).cells)
-    assert not list(store.folder.glob("*.json"))
+    assert not list(store.folder.glob("*.json.gz"))
 
 
 def test_a_cell_that_another_runner_holds_is_tried_later(data_path, tmp_path):

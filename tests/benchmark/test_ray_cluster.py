@@ -81,7 +81,9 @@ def test_a_killed_node_costs_nothing_but_time(data_path, tmp_path, cluster, capl
     assert failures == {}
     assert len(lost) == 1
     assert "it runs again" in caplog.text
-    assert {path.stem for path in (tmp_path / "r").glob("*.json")} == {c.key for c in job.wanted}
+    assert {path.name for path in (tmp_path / "r").glob("*.json.gz")} == {
+        f"{cell.key}.json.gz" for cell in job.wanted
+    }
     begun = [path.name.split(".") for path in notes.glob("*.begun")]
     assert len({pid for _, pid, _ in begun}) == 3
     assert len({pid for key, pid, _ in begun if key == lost[0]}) == 2  # another node took it over
@@ -114,7 +116,7 @@ def test_an_interrupted_program_leaves_nothing_at_work(data_path, tmp_path, envi
     assert b"KeyboardInterrupt" in errors
     assert process.returncode not in (0, None)
     store = Store(tmp_path / "r")
-    assert not list(store.folder.glob("*.json"))
+    assert not list(store.folder.glob("*.json.gz"))
     for cell in fake_grid.selection_of(data_path).cells:
         with store.lock(cell.key) as free:
             assert free

@@ -14,6 +14,8 @@ import pytest
 from recbole_guider.benchmark.crews import ray_crew
 from recbole_guider.benchmark.executor import AllRefusedError
 from recbole_guider.benchmark.progress import Progress
+from recbole_guider.benchmark.record import unpacked
+from recbole_guider.benchmark.store import RECORD
 from recbole_guider.errors import InputError
 from recbole_guider.report.tables import render
 
@@ -55,8 +57,9 @@ def stored(folder):
     for path in folder.iterdir():
         if path.suffix == ".npz":
             files[path.name] = path.read_bytes()
-        elif path.suffix == ".json":
-            content = json.loads(path.read_text())
+        elif path.suffix in (".gz", ".json"):
+            text = path.read_bytes()
+            content = unpacked(text) if path.suffix == ".gz" else json.loads(text)
             files[path.name] = {k: v for k, v in content.items() if k not in OWN | {"log"}}
     return files
 
@@ -90,7 +93,9 @@ def test_a_grid_on_ray_leaves_what_processes_leave(data_path, tmp_path, on_ray, 
         render(folder=tmp_path / name, **job.board())
         boards.append({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()})
     assert boards[0] == boards[1]
-    leftovers = [p for p in (tmp_path / "ray").iterdir() if p.suffix not in (".json", ".npz", "")]
+    leftovers = [
+        p for p in (tmp_path / "ray").iterdir() if p.suffix not in (".gz", ".json", ".npz", "")
+    ]
     assert not leftovers
 
 
@@ -114,7 +119,7 @@ def test_refused_input_and_data_that_changed(data_path, tmp_path, on_ray):
 
 
 def stored_records(folder):
-    return [path for path in folder.glob("*.json") if not path.name.endswith(".failed.json")]
+    return [path.name[: -len(RECORD)] for path in folder.glob(f"*{RECORD}")]
 
 
 def test_a_lost_worker_costs_nothing_but_time(data_path, tmp_path, on_ray, caplog):
@@ -145,7 +150,7 @@ def test_an_interrupt_ends_the_tasks_and_leaves_the_store_whole(
         monkeypatch.setattr(Progress, told, interrupt)
     with pytest.raises(KeyboardInterrupt):
         on_ray(job, fake_grid.base_ends)
-    assert [path.stem for path in stored_records(tmp_path)] == [job.wanted[0].key]
+    assert stored_records(tmp_path) == [job.wanted[0].key]
     for cell in job.wanted:
         with job.store.lock(cell.key) as free:
             assert free

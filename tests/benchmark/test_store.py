@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import json
 import os
 import signal
@@ -74,7 +75,7 @@ def test_what_is_written_is_read_back_whole(store):
     assert record.peak_memory_mb > 1
     assert record.users.tolist() == ["a", "b", "é"]
     assert record.per_user["recall@20"].tolist() == [0.25, 0.0, 1 / 3]
-    assert files(store) == {f"{KEY}.json", f"{KEY}.npz"}
+    assert files(store) == {f"{KEY}.json.gz", f"{KEY}.npz"}
 
 
 def test_nothing_is_read_before_anything_is_written(store):
@@ -89,30 +90,43 @@ def test_a_metric_that_is_no_number_is_not_stored(store):
 
 
 def truncate(store):
-    path = store.folder / f"{KEY}.json"
+    path = store.folder / f"{KEY}.json.gz"
     path.write_bytes(path.read_bytes()[:-40])
 
 
 def change_a_digit(store):
-    path = store.folder / f"{KEY}.json"
-    path.write_text(path.read_text().replace("0.25", "0.35"))
+    path = store.folder / f"{KEY}.json.gz"
+    text = gzip.decompress(path.read_bytes()).replace(b"0.25", b"0.35")
+    path.write_bytes(gzip.compress(text))
 
 
 def swap_the_key(store):
-    path = store.folder / f"{KEY}.json"
-    path.write_text(path.read_text().replace(KEY, KEY[::-1]))
+    path = store.folder / f"{KEY}.json.gz"
+    text = gzip.decompress(path.read_bytes()).replace(KEY.encode(), KEY[::-1].encode())
+    path.write_bytes(gzip.compress(text))
 
 
 def hold_a_list(store):
-    (store.folder / f"{KEY}.json").write_text("[]")
+    (store.folder / f"{KEY}.json.gz").write_bytes(gzip.compress(b"[]"))
+
+
+def hold_half_a_list(store):
+    (store.folder / f"{KEY}.json.gz").write_bytes(gzip.compress(b"["))
+
+
+def flip_a_bit_of_the_record(store):
+    path = store.folder / f"{KEY}.json.gz"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
 
 
 def hold_bytes(store):
-    (store.folder / f"{KEY}.json").write_bytes(b"\xff\xfe\x00")
+    (store.folder / f"{KEY}.json.gz").write_bytes(b"\xff\xfe\x00")
 
 
 def empty_it(store):
-    (store.folder / f"{KEY}.json").write_bytes(b"")
+    (store.folder / f"{KEY}.json.gz").write_bytes(b"")
 
 
 def tear_the_arrays(store):
@@ -133,7 +147,8 @@ def lose_the_arrays(store):
 
 @pytest.mark.parametrize(
     "damage",
-    [truncate, change_a_digit, swap_the_key, hold_a_list, hold_bytes, empty_it, tear_the_arrays,
+    [truncate, change_a_digit, swap_the_key, hold_a_list, hold_half_a_list, hold_bytes,
+     flip_a_bit_of_the_record, empty_it, tear_the_arrays,
      flip_a_bit_of_the_arrays, lose_the_arrays],
 )  # fmt: skip
 def test_a_damaged_record_is_set_aside_with_one_line(store, damage, caplog):
@@ -141,10 +156,10 @@ def test_a_damaged_record_is_set_aside_with_one_line(store, damage, caplog):
     damage(store)
     with pytest.raises(DamagedError):
         store.inspect(KEY)
-    assert f"{KEY}.json" in files(store)  # looking changes nothing
+    assert f"{KEY}.json.gz" in files(store)  # looking changes nothing
     assert store.read(KEY) is None
-    assert f"{KEY}.json.damaged" in files(store)
-    assert not {f"{KEY}.json", f"{KEY}.npz"} & files(store)
+    assert f"{KEY}.json.gz.damaged" in files(store)
+    assert not {f"{KEY}.json.gz", f"{KEY}.npz"} & files(store)
     assert len(caplog.records) == 1
     assert "\n" not in caplog.messages[0]
     store.write(make_cell(), make_result())  # its cell runs again
@@ -154,14 +169,14 @@ def test_a_damaged_record_is_set_aside_with_one_line(store, damage, caplog):
 def test_a_whole_record_under_another_cells_name_does_not_count(store):
     store.write(make_cell(), make_result())
     other = KEY[::-1]
-    for ending in ("json", "npz"):
+    for ending in ("json.gz", "npz"):
         (store.folder / f"{KEY}.{ending}").rename(store.folder / f"{other}.{ending}")
     assert store.read(other) is None
 
 
 def test_arrays_without_a_record_do_not_count(store):
     store.write(make_cell(), make_result())
-    (store.folder / f"{KEY}.json").unlink()
+    (store.folder / f"{KEY}.json.gz").unlink()
     assert store.read(KEY) is None
     store.write(make_cell(), make_result(0.5))
     assert store.read(KEY).per_user["recall@20"][0] == 0.5
@@ -171,7 +186,7 @@ def test_a_kill_between_arrays_and_record_leaves_none(store, monkeypatch):
     replace = os.replace
 
     def die_before_json(temporary, path):
-        if path.suffix == ".json":
+        if path.suffix == ".gz":
             raise KeyboardInterrupt
         replace(temporary, path)
 
@@ -315,7 +330,7 @@ def test_a_failure_is_kept_never_counts_and_goes_with_success(store):
     assert list(store.costs()) == []
     store.write(make_cell(), make_result())
     assert store.failure(KEY) is None
-    assert files(store) == {f"{KEY}.json", f"{KEY}.npz"}
+    assert files(store) == {f"{KEY}.json.gz", f"{KEY}.npz"}
 
 
 def test_an_unreadable_failure_is_none(store):
@@ -325,7 +340,7 @@ def test_an_unreadable_failure_is_none(store):
 
 def test_costs_name_every_whole_record(store):
     store.write(make_cell(), make_result())
-    (store.folder / f"{KEY[::-1]}.json").write_text("{")
+    (store.folder / f"{KEY[::-1]}.json.gz").write_text("{")
     ((name, epochs, seconds, memory),) = store.costs()
     assert (str(name), epochs, seconds) == ("tiny/BM3/GUIDER/2022", 40, 2.0)
     assert memory > 1
@@ -352,10 +367,10 @@ def test_equal_results_give_equal_arrays(store):
     assert (store.folder / f"{KEY}.npz").read_bytes() == first
 
 
-def test_a_record_is_plain_json(store):
+def test_a_record_is_compressed_plain_json(store):
     store.write(make_cell(), make_result())
     content = json.loads(
-        (store.folder / f"{KEY}.json").read_text(),
+        gzip.decompress((store.folder / f"{KEY}.json.gz").read_bytes()),
         parse_constant=lambda name: pytest.fail(f"{name} is no JSON"),
     )
     assert content["cell"] == {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 
 import fake_tuning
@@ -13,6 +12,7 @@ from recbole_guider.benchmark.cell import Cell, CellName
 from recbole_guider.benchmark.choosing.search import Search
 from recbole_guider.benchmark.choosing.trials import Trial, choose
 from recbole_guider.benchmark.grid import Grid
+from recbole_guider.benchmark.record import unpacked
 from recbole_guider.benchmark.selection import select
 from recbole_guider.report.tables import render
 
@@ -115,9 +115,9 @@ def test_a_trial_that_succeeds_later_may_change_the_choice(data_path, tmp_path):
 
 def copy_trials(source, target):
     """Does what another runner on the store ``target`` would do: ends all trials."""
-    for path in source.glob("*.json"):
-        if not json.loads(path.read_text())["config"]["read_test"]:
-            shutil.copy(path.with_suffix(".npz"), target)
+    for path in source.glob("*.json.gz"):
+        if not unpacked(path.read_bytes())["config"]["read_test"]:
+            shutil.copy(source / path.name.replace(".json.gz", ".npz"), target)
             shutil.copy(path, target)
 
 

@@ -176,7 +176,7 @@ def varied(data_path, **chosen):
 def test_a_setting_that_is_the_default_shares_the_record_of_other_grids(data_path, tmp_path):
     plain = fake_grid.selection_of(data_path, ["Base", "GUIDER"])
     run(fake_grid.job_of(plain, tmp_path / "r"))
-    before = {path.name: path.read_bytes() for path in (tmp_path / "r").glob("*.json")}
+    before = {path.name: path.read_bytes() for path in (tmp_path / "r").glob("*.json.gz")}
     selection = varied(data_path)
     assert [str(cell.name) for cell in selection.cells] == [
         "tiny/BM3/Base/2022",
@@ -193,7 +193,7 @@ def test_a_setting_that_is_the_default_shares_the_record_of_other_grids(data_pat
     # The other grid still sees its own names, and its files did not change.
     names = [r.cell for r in fake_grid.job_of(plain, tmp_path / "r").board()["records"]]
     assert names == [cell.name for cell in plain.cells]
-    after = {path.name: path.read_bytes() for path in (tmp_path / "r").glob("*.json")}
+    after = {path.name: path.read_bytes() for path in (tmp_path / "r").glob("*.json.gz")}
     assert before.items() <= after.items()
 
 

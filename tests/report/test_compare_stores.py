@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 from itertools import count
 
@@ -265,11 +266,11 @@ def test_damaged_records_are_named_and_left_out(a, b):
         folder.add()
     torn = a.path / f"{a.add(seed=2)}.npz"
     torn.write_bytes(torn.read_bytes()[:-5])
-    (b.path / "notes.json").write_text("{}")
+    (b.path / "notes.json.gz").write_bytes(gzip.compress(b"{}"))
     b.store.write_failure("f" * 40, Failure(CellName("tiny", "BM3", "Base", 3), "", "", "", ""))
     text, _ = compare(a, b)
-    assert f"left out: {torn.with_suffix('.json')}: damaged record (its arrays do not" in text
-    assert f"left out: {b.path / 'notes.json'}: damaged record (not a record" in text
+    assert f"left out: {torn.with_suffix('.json.gz')}: damaged record (its arrays do not" in text
+    assert f"left out: {b.path / 'notes.json.gz'}: damaged record (not a record" in text
     assert "f" * 40 not in text
     assert "1 cell in both: 1 equal" in text
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import os
 import platform
 import tempfile
@@ -23,7 +22,8 @@ from recbole_guider.benchmark.crews.crew import Order, Outcome
 from recbole_guider.benchmark.crews.local_crew import LocalCrew, local
 from recbole_guider.benchmark.crews.work import Check, Run
 from recbole_guider.benchmark.provenance import RESULTS_VERSION
-from recbole_guider.benchmark.store import Failure, Store
+from recbole_guider.benchmark.record import unpacked
+from recbole_guider.benchmark.store import RECORD, Failure, Store
 from recbole_guider.data.fingerprint import fingerprint
 from recbole_guider.data.prepare import ensure_prepared
 from recbole_guider.errors import InputError
@@ -88,7 +88,7 @@ def compute(errand: Errand, run: Run) -> Parcel:
         if isinstance(outcome, Failure):
             return Parcel(log, failure=outcome)
         assert outcome is not None  # nobody else works on the scratch store
-        content = json.loads((store.folder / f"{cell.key}.json").read_bytes())
+        content = unpacked((store.folder / f"{cell.key}{RECORD}").read_bytes())
         return Parcel(log, content, outcome.file.read_bytes())
 
 
