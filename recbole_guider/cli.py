@@ -74,6 +74,8 @@ def parser() -> Parser:
     made.add_argument("--verify", nargs="?", type=count, const=3, metavar="N",
                       help="repeat N finished cells, drawn at random, and compare")  # fmt: skip
     made.add_argument("--plan", action="store_true", help="say what would run; run nothing")
+    made.add_argument("--report", action="store_true",
+                      help="render what has finished; run nothing")  # fmt: skip
     made.add_argument(
         "--only", metavar="CELL", help="run this cell: data set/backbone/method/seed[/setting]"
     )
@@ -151,6 +153,10 @@ def _main(given: list[str]) -> int:
         how["executor"] = on_ray(options.ray_address)
     elif options.ray_address:
         raise InputError("is for --executor ray", where="--ray-address", mend="Add --executor ray.")
+    if options.report:
+        job.prepare_data()
+        _show(_render(job, Path(options.leaderboard)))
+        return OK
     if options.verify:
         return _verify(job, options.verify, how)
     return _run(job, Path(options.leaderboard), how)
@@ -263,7 +269,7 @@ def _repeat(given: Sequence[str], cell: str) -> str:
     """Returns the command that runs one cell of this command's grid alone."""
     kept, skip = [], False
     for argument in given:
-        if skip or argument == "--plan" or argument.startswith("--only="):
+        if skip or argument in ("--plan", "--report") or argument.startswith("--only="):
             skip = False
         elif argument == "--only":
             skip = True

@@ -14,7 +14,7 @@ from recbole_guider.evaluator.metric_names import parse_metric
 from recbole_guider.property_layers import load_properties, names, property_file
 
 _LISTS = ("datasets", "backbones", "methods", "baselines", "metrics")
-_OTHERS = ("title", "fallback_dataset", "seeds", "overrides", "vary", "search", "figure")
+_OTHERS = ("title", "fallback_datasets", "seeds", "overrides", "vary", "search", "figure")
 FIGURES = ("settings", "training", "scores")  # see recbole_guider.report.figures.drawing
 
 
@@ -31,7 +31,8 @@ class Grid:
         baselines: methods that the others are compared with.
         metrics: columns, such as ``Recall@20``.
         seeds: how many seeds; they are ``seed``, ``seed + 1`` and so on.
-        fallback_dataset: what stands in when none of the data sets is installed; None for nothing.
+        fallback_datasets: what stands in when none of the data sets is installed: those of these
+            that are.
         overrides: properties set for every cell that knows them.
         vary: the property whose values the grid compares; None for none.
         settings: name of a setting, such as ``noise_ratio=0.1`` -> that property's value.
@@ -47,9 +48,9 @@ class Grid:
     baselines: tuple[str, ...]
     metrics: tuple[str, ...]
     seeds: int = 1
-    fallback_dataset: Optional[str] = None  # noqa: UP045 (Python 3.9)
+    fallback_datasets: tuple[str, ...] = ()
     overrides: Mapping[str, Any] = field(default_factory=dict)
-    vary: Optional[str] = None  # noqa: UP045
+    vary: Optional[str] = None  # noqa: UP045 (Python 3.9)
     settings: Mapping[str, Any] = field(default_factory=dict)
     search: Optional[Search] = None  # noqa: UP045
     figure: Optional[str] = None  # noqa: UP045
@@ -97,7 +98,9 @@ def load_grid(name: str) -> Grid:
         name=path.stem,
         title=_text(content, "title", path) or path.stem,
         seeds=seeds,
-        fallback_dataset=_text(content, "fallback_dataset", path),
+        fallback_datasets=(
+            _list(content, "fallback_datasets", path) if "fallback_datasets" in content else ()
+        ),
         overrides=overrides,
         vary=varied.key if varied else None,
         settings=varied.settings if varied else {},

@@ -27,15 +27,15 @@ def present_datasets(
         InputError: a data set asked for is not here, or none of the grid's and nothing stands in.
     """
     here = {*installed(data_path), *_brought()}
-    fallback = grid.fallback_dataset
-    if fallback is not None:
-        known = {*here, *names("dataset")}
-        if fallback not in known:
+    known = {*here, *names("dataset")}
+    for name in grid.fallback_datasets:
+        if name not in known:
             raise InputError(
-                f"fallback_dataset names the unknown data set '{fallback}'",
+                f"fallback_datasets names the unknown data set '{name}'",
                 where=f"grid {grid.name}",
-                mend=nearest_name(fallback, known),
+                mend=nearest_name(name, known),
             )
+    fallback = tuple(name for name in grid.fallback_datasets if name in here)
     absent = {
         name: not_installed(name, data_path / name)
         for name in (asked or grid.datasets)
@@ -52,10 +52,12 @@ def present_datasets(
         listed = ", ".join(absent)
         if present:
             notes.append(f"Not installed and therefore left out: {listed}.")
-        elif fallback is not None:
-            present = (fallback,)
+        elif fallback:
+            present = fallback
+            stands = "stands in" if len(fallback) == 1 else "stand in"
             notes.append(
-                f"None of this grid's data sets ({listed}) is installed; {fallback} stands in."
+                f"None of this grid's data sets ({listed}) is installed; "
+                f"{', '.join(fallback)} {stands}."
             )
         else:
             raise next(iter(absent.values()))

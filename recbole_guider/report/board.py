@@ -18,8 +18,10 @@ class Board:
     Attributes:
         name: the grid's name, which the files bear.
         title: what the grid is about.
-        datasets: data sets that have cells, in the grid's order, then by name.
+        datasets: data sets of which a cell has finished or failed (all of them where none has), in
+            the grid's order, then by name.
         backbones: the same for backbones.
+        waiting: what the grid asks for of other data sets and backbones, as ``asked``.
         methods: the same for methods, the bare backbone first.
         metrics: metrics in the grid's order; higher is better in all of them.
         baselines: methods that the proposed ones are compared with.
@@ -28,7 +30,8 @@ class Board:
         values: setting -> the varied property's value; empty where nothing varies.
         vary: the property that varies; None for none.
         figure: kind of the figure; None for none.
-        asked: result -> the seeds that the grid asks for, ascending.
+        asked: result -> the seeds that the grid asks for, ascending; of the data sets and backbones
+            above.
         failures: cell -> why it failed, for cells without a record.
         records: the finished cells, ordered by name.
         comparison: results and comparisons of those cells.
@@ -38,6 +41,7 @@ class Board:
     title: str
     datasets: tuple[str, ...]
     backbones: tuple[str, ...]
+    waiting: Mapping[ResultKey, tuple[int, ...]]
     methods: tuple[str, ...]
     metrics: tuple[str, ...]
     baselines: tuple[str, ...]
@@ -135,6 +139,7 @@ def arrange(
     for cell in sorted(expected):
         key = result_key(cell)
         asked[key] = (*asked.get(key, ()), cell[3])
+    asked, waiting = _begun(asked, [*finished, *(cell for cell in expected if cell in failures)])
     values = dict(grid.get("settings") or {})
     settings = _in_order(list(values), (key.setting for key in asked if key.setting)) or ("",)
     metrics = tuple(str(metric) for metric in grid["metrics"])
@@ -145,6 +150,7 @@ def arrange(
         title=str(grid.get("title") or grid["name"]),
         datasets=_in_order(grid.get("datasets"), (key.dataset for key in asked)),
         backbones=_in_order(grid.get("backbones"), (key.backbone for key in asked)),
+        waiting=waiting,
         methods=tuple(sorted(methods, key=lambda name: name != BARE)),
         metrics=metrics,
         baselines=baselines,
@@ -161,6 +167,22 @@ def arrange(
         records=tuple(kept),
         comparison=compare_records(kept, metrics, baselines, settings),
     )
+
+
+def _begun(
+    asked: Mapping[ResultKey, tuple[int, ...]], ended: Sequence[CellKey]
+) -> tuple[dict[ResultKey, tuple[int, ...]], dict[ResultKey, tuple[int, ...]]]:
+    """Splits what is asked for: data sets and backbones of which a cell has ended, and the rest.
+
+    So a grid of which one data set or backbone has finished shows a whole, smaller table.
+    """
+    datasets, backbones = {cell[0] for cell in ended}, {cell[1] for cell in ended}
+    begun = {
+        key: seeds
+        for key, seeds in asked.items()
+        if not ended or (key.dataset in datasets and key.backbone in backbones)
+    }
+    return begun, {key: seeds for key, seeds in asked.items() if key not in begun}
 
 
 def _in_order(listed: Sequence[str] | None, present: Iterable[str]) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ def missing(board: Board) -> list[str]:
                 lines.append(f"- {backbone} on {dataset}: not run ({_count(board, block)})")
                 continue
             lines += [_missing_line(board, key) for key in block if _absent(board, key)]
+    lines += _waiting(board)
     lines += _fewer_seeds(board)
     absent = {key.method for key in board.asked if not board.finished(key)}
     if lines and absent.intersection(board.baselines) and board.comparison.vs_best:
@@ -33,6 +34,15 @@ def missing(board: Board) -> list[str]:
             "\nWhere a baseline is missing, the comparison is with the best of those present."
         )
     return lines
+
+
+def _waiting(board: Board) -> list[str]:
+    """Returns one line for each data set and backbone of which nothing has run."""
+    cells: dict[str, int] = {}
+    for key, seeds in board.waiting.items():
+        name = key.backbone if key.dataset in board.datasets else key.dataset
+        cells[name] = cells.get(name, 0) + len(seeds)
+    return [f"- {name}: not run ({_cells(count)})" for name, count in sorted(cells.items())]
 
 
 def _fewer_seeds(board: Board) -> list[str]:
@@ -92,8 +102,11 @@ def _untouched(board: Board, keys: Sequence[ResultKey]) -> bool:
 
 
 def _count(board: Board, keys: Sequence[ResultKey]) -> str:
-    cells = sum(len(board.asked[key]) for key in keys)
-    return f"{cells} cell{'s' if cells > 1 else ''}"
+    return _cells(sum(len(board.asked[key]) for key in keys))
+
+
+def _cells(count: int) -> str:
+    return f"{count} cell{'s' if count > 1 else ''}"
 
 
 def why_absent(board: Board, key: ResultKey, shown: Callable[[str], str] = str) -> Iterator[str]:

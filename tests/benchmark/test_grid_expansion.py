@@ -34,7 +34,7 @@ def test_shipped_grids_expand(name, tmp_path):
 def test_table2_is_the_papers_and_ml_100k_stands_in(tmp_path):
     selection = select(load_grid("table2"), command_line={"data_path": str(tmp_path)})
     assert selection.grid.backbones == ("VBPR", "MMGCN", "MGCN", "BM3", "DRAGON", "FREEDOM")
-    assert len(selection.cells) == 6 * 7 * 3
+    assert len(selection.cells) == 6 * 7 * 5
     assert selection.grid.datasets == ("ml-100k",)
     assert list(selection.absent) == ["baby", "sports", "clothing", "microlens"]
     assert all(selection.absent.values())  # how to get each
@@ -44,7 +44,7 @@ def test_table2_is_the_papers_and_ml_100k_stands_in(tmp_path):
 @pytest.mark.parametrize(
     ("name", "count", "settings"),
     [
-        ("table3", 7 * 3, 0),
+        ("table3", 7 * 5, 0),
         ("figure3", 2 * 2 * 3, 0),
         ("figure4", 2 * 3, 0),
         ("figure6", 2 * (1 + 5) * 3, 5),  # the bare backbone knows no transport
@@ -156,11 +156,15 @@ def test_a_data_path_is_a_path(write, value):
 
 def test_a_fallback_is_a_data_set_that_is_known_or_installed(write, here):
     refused(
-        lambda: select(load_grid(write(fallback_dataset="ml100k")), command_line=here),
-        "fallback_dataset", "'ml100k'", "'ml-100k'",
+        lambda: select(load_grid(write(fallback_datasets="[ml100k]")), command_line=here),
+        "fallback_datasets", "'ml100k'", "'ml-100k'",
     )  # fmt: skip
-    grid = load_grid(write(datasets="[baby]", fallback_dataset="tiny"))
+    grid = load_grid(write(datasets="[baby]", fallback_datasets="[baby, tiny]"))
     assert select(grid, command_line=here).grid.datasets == ("tiny",)
+    several = load_grid(write(datasets="[baby]", fallback_datasets="[ml-100k, sports, tiny]"))
+    selection = select(several, command_line=here)
+    assert selection.grid.datasets == ("ml-100k", "tiny")  # those that are here
+    assert selection.notes[0].endswith("(baby) is installed; ml-100k, tiny stand in.")
 
 
 def test_data_sets_that_are_absent_are_left_out_and_named(write, here):
@@ -248,7 +252,7 @@ def test_columns_must_be_computed(write, here):
         ({"baselines": "[Bass]"}, "'Base'"),
         ({"metrics": "[Recal@20]"}, "'recall'"),
         ({"metrics": "[Recall]"}, "cut-off"),
-        ({"fallback_dataset": "[ml-100k]"}, "fallback_dataset"),
+        ({"fallback_datasets": "ml-100k"}, "fallback_datasets"),
         ({"title": "[1]"}, "title"),
     ],
 )

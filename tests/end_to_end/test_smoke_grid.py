@@ -23,6 +23,10 @@ def benchmark(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]
     )
 
 
+def written_at(board):
+    return {path: path.stat().st_mtime_ns for path in (board / "results").glob("*.json.gz")}
+
+
 def test_smoke_grid_from_nothing_to_a_leaderboard(tmp_path):
     first = benchmark(tmp_path, *SMOKE)
     assert first.returncode == 0, first.stdout + first.stderr
@@ -39,11 +43,11 @@ def test_smoke_grid_from_nothing_to_a_leaderboard(tmp_path):
     assert len(recall) == 6
     assert recall["LightGCN", "Base"] > 0.1  # most popular items first reach about 0.1
     # The same command again runs nothing and writes the same bytes.
-    records = {path: path.stat().st_mtime_ns for path in (board / "results").glob("*.json")}
+    records = written_at(board)
     second = benchmark(tmp_path, *SMOKE)
     assert second.returncode == 0
     assert second.stderr == ""
-    assert {path: path.stat().st_mtime_ns for path in (board / "results").glob("*.json")} == records
+    assert written_at(board) == records
     assert ((board / "smoke.md").read_bytes(), (board / "smoke.csv").read_bytes()) == (page, table)
     # One record lost: its cell alone runs again, to the same number.
     next(iter(records)).unlink()
@@ -80,6 +84,15 @@ def test_a_grid_that_varies_a_property_ends_in_tables_figure_and_detection(
     assert {name: (board / name).read_bytes() for name in kinds} == written
     plain = benchmark(tmp_path, *given, "--settings", "0", "--plan")
     assert "2 cells, 0 to run" in plain.stdout
+    # So does a report, which runs nothing where something is missing.
+    for name in kinds:
+        (board / name).unlink()
+    assert benchmark(tmp_path, *given, "--report").returncode == 0
+    assert {name: (board / name).read_bytes() for name in kinds} == written
+    more = benchmark(tmp_path, *given, "--seeds", "2", "--report")
+    assert more.returncode == 0, more.stderr
+    assert "(1/2)" in (board / "robust-selection.md").read_text()
+    assert len(list((board / "results").glob("*.npz"))) == 4
 
 
 def test_data_that_cannot_be_used_is_one_line(tmp_path, tiny_data_path):
@@ -92,5 +105,5 @@ def test_data_that_cannot_be_used_is_one_line(tmp_path, tiny_data_path):
     assert outcome.stderr.startswith("error: ")
     assert "tiny.itemtext:2" in outcome.stderr
     assert outcome.stderr.count("\n") == 1
-    assert not list((tmp_path / "leaderboard").rglob("*.json"))
+    assert not list((tmp_path / "leaderboard").rglob("*.json.gz"))
     assert not list((tmp_path / "leaderboard").rglob("*.md"))
