@@ -53,7 +53,7 @@ class Ranks:
         average: method -> average rank, the best first.
         firsts: method -> blocks in which no other method has a better rank.
         blocks: (data set, backbone) that were counted.
-        left_out: those that lack a result of some method.
+        left_out: those that lack a result of some method, or of one of its seeds.
         test: Friedman's test.
         critical: Nemenyi's critical difference at the level of the tables.
         groups: methods that the test does not tell apart, two or more, the best first.
@@ -110,7 +110,11 @@ def rank_methods(board: Board) -> Ranks | None:
     asked = dict.fromkeys((key.dataset, key.backbone) for key in board.asked)
     order = [(d, b) for d in board.datasets for b in board.backbones if (d, b) in asked]
     found = {block: _results(board, *block) for block in order}
-    whole = {block: row for block, row in found.items() if len(row) == k}
+    whole = {
+        block: row
+        for block, row in found.items()
+        if len(row) == k and len({result.seeds for result in row}) == 1
+    }
     if not whole or critical_difference(k, len(whole)) >= k - 1:
         return None
     metric = board.metrics[0]
@@ -199,7 +203,7 @@ def _explained(ranks: Ranks) -> str:
         )
     if ranks.left_out:
         left = ", ".join(f"{backbone} on {dataset}" for dataset, backbone in ranks.left_out)
-        text += f"Left out, because a method has no result there: {left}. "
+        text += f"Left out, because not all methods have finished there: {left}. "
     return text.rstrip()
 
 

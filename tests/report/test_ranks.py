@@ -120,11 +120,18 @@ def test_only_blocks_with_all_methods_count(ranked) -> None:
     assert list(ranks.average) == ["Base", "T-CE", "GUIDER"]
     assert ranks.firsts == {"Base": 4, "T-CE": 1, "GUIDER": 0}
     text = "\n".join(ranks_section(board))
-    assert "Left out, because a method has no result there: BM3 on c." in text
+    assert "Left out, because not all methods have finished there: BM3 on c." in text
     assert "| Base   |           1.12 |    4 of 4 |" in text
     assert "F(2, 6) = 7.59, p 0.023." in text
     assert "4 blocks give the test little power" in text
     assert "are not independent" in text
+
+
+def test_only_blocks_of_which_all_seeds_have_finished_count(ranked, make_record) -> None:
+    grid, cells, records = ranked(FOUR)
+    second = make_record(("a", "BM3", "GUIDER", 2))
+    board = arrange(grid, [*cells, second.cell], [*records, second], {})
+    assert rank_methods(board).left_out == (("a", "BM3"),)
 
 
 def test_without_friedmans_rejection_no_methods_differ(ranked) -> None:
