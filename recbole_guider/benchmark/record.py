@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recbole_guider.benchmark.arrays import pack, unpack
-from recbole_guider.benchmark.cell import SCHEMA, Cell, CellName, canonical_json
+from recbole_guider.benchmark.cell import SCHEMA, WITHOUT_EFFECT, Cell, CellName, canonical_json
 from recbole_guider.benchmark.provenance import (
     hardware,
     peak_gpu_memory_mb,
@@ -47,7 +47,8 @@ class Record:
         key: the cell's key.
         cell: data set, backbone, method, seed; its setting is known to the grid that asks for it.
         protocol: what is masked at test.
-        config: the resolved properties of the run.
+        config: the resolved properties of the run; those that cannot change a number, some of which
+            name folders of the machine, are left out.
         data: content hash, counts and modality widths of the data set.
         versions: package -> version.
         hardware: machine, processor, cores, GPU, threads.
@@ -143,7 +144,7 @@ def content_of(cell: Cell, result: Mapping[str, Any]) -> tuple[dict[str, Any], b
         "key": cell.key,
         "cell": _named(cell.name),
         "protocol": config["protocol"],
-        "config": config,
+        "config": {key: value for key, value in config.items() if key not in WITHOUT_EFFECT},
         "data": _finite(result["data"]),
         "versions": versions(),
         "hardware": hardware(int(config["torch_threads"]), result.get("gpu")),

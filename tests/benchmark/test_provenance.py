@@ -117,8 +117,14 @@ def test_a_record_holds_what_made_it_and_nothing_of_the_host(tmp_path, monkeypat
     monkeypatch.setattr(record, "source", lambda: made)
     monkeypatch.setattr(record, "peak_gpu_memory_mb", lambda: 12.5)
     store = Store(tmp_path / "results").open()
-    store.write(make_cell(), make_result())
+    result = make_result()
+    home = os.path.expanduser("~")
+    result["config"].update(
+        data_path=f"{home}/dataset", checkpoint_dir=home, dataset_save_path=home
+    )
+    store.write(make_cell(), result)
     found = store.read(KEY)
+    assert found.config == make_result()["config"]
     assert found.source == made
     assert found.peak_gpu_memory_mb == 12.5
     assert set(found.hardware) == {"machine", "cpu", "cores", "gpu", "threads"}
@@ -126,7 +132,7 @@ def test_a_record_holds_what_made_it_and_nothing_of_the_host(tmp_path, monkeypat
     # Versions stand in published pages, which must not change with every commit.
     assert not {"commit", "dirty", "source"} & set(found.versions)
     text = gzip.decompress((store.folder / f"{KEY}.json.gz").read_bytes()).decode()
-    for private in (os.uname().nodename, os.path.expanduser("~")):
+    for private in (os.uname().nodename, home):
         assert f'"{private}' not in text
 
 
