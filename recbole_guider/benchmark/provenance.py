@@ -92,10 +92,10 @@ def source_of(checkout: Path) -> dict[str, Any]:
 
 
 def usable_cores() -> int:
-    """Returns how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Returns how many cores this process may use: its affinity, and its container's quota."""
+    from joblib import cpu_count
+
+    return int(cpu_count())
 
 
 def hardware(threads: int, gpu: str | None) -> dict[str, Any]:

@@ -149,3 +149,9 @@ def test_a_record_from_before_these_fields_still_reads(tmp_path):
     assert found.source == {}
     assert found.peak_gpu_memory_mb is None
     assert found.test == {"recall@20": 0.25}
+
+
+def test_cores_are_those_that_the_process_may_use(monkeypatch):
+    assert 1 <= provenance.usable_cores() <= len(os.sched_getaffinity(0))
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")  # joblib's own limit, beside a container's quota
+    assert provenance.usable_cores() == 1
