@@ -15,7 +15,7 @@ from recbole_guider.property_layers import load_properties, names, property_file
 
 _LISTS = ("datasets", "backbones", "methods", "baselines", "metrics")
 _OTHERS = ("title", "fallback_datasets", "seeds", "overrides", "vary", "search", "figure")
-FIGURES = ("settings", "training", "scores")  # see recbole_guider.report.figures.drawing
+FIGURES = ("gains", "settings", "training", "scores")  # see recbole_guider.report.figures.drawing
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,13 @@ def _figure(content: Mapping[str, Any], path: Path, varied: bool) -> str | None:
         raise InputError(
             "figure is settings, but no property varies",
             where=path,
-            mend="Add an entry vary, or choose training or scores.",
+            mend="Add an entry vary, or choose gains, training or scores.",
+        )
+    if kind == "gains" and varied:
+        raise InputError(
+            "figure is gains, which has no place for the values of vary",
+            where=path,
+            mend="Choose settings.",
         )
     return str(kind)
 

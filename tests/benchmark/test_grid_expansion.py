@@ -57,7 +57,7 @@ def test_the_papers_other_grids(name, count, settings, tmp_path):
     assert len(selection.cells) == count
     assert len({cell.name.setting for cell in selection.cells} - {""}) == settings
     assert selection.grid.figure == {
-        "table3": None, "figure3": "training", "figure4": "scores",
+        "table3": "gains", "figure3": "training", "figure4": "scores",
     }.get(name, "settings")  # fmt: skip
 
 

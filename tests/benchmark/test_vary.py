@@ -149,6 +149,7 @@ def test_settings_that_the_grid_lacks_are_refused(write, here):
         ({"figure": "bars"}, "figure: unknown value 'bars'"),
         ({"figure": "[training]"}, "figure: unknown value"),
         ({"figure": "settings"}, "no property varies"),
+        ({"figure": "gains", "vary": "{kd_weight: [0.1, 1]}"}, "no place for the values of vary"),
     ],
 )
 def test_a_figure_that_cannot_be_drawn_is_refused(write, entries, message):

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from recbole_guider.report.board import arrange
 from recbole_guider.report.figures.drawing import KINDS, drawing_of, render_svg
 from recbole_guider.report.figures.panels import looks
+from recbole_guider.report.results import ResultKey
 from recbole_guider.report.tables import render
 
 LAMBDAS = {f"ot_regularization={value}": value for value in (0.1, 0.01, 1)}
@@ -69,7 +70,23 @@ def scored(grid, make_record):
     return wanted, [record.cell for record in records], records
 
 
-@pytest.fixture(params=["varied", "trained", "scored"])
+@pytest.fixture
+def compared(grid, make_record):
+    """T-CE gains little, GUIDER much on BM3; LightGCN has no bare backbone to gain over."""
+    wanted = {**grid, "methods": ["Base", "T-CE", "GUIDER"], "baselines": ["Base", "T-CE"],
+              "figure": "gains"}  # fmt: skip
+    lifts = {"Base": 0.0, "T-CE": 0.0001, "GUIDER": 0.05}
+    records = [
+        make_record(("ml-100k", backbone, method, seed), lift=lift)
+        for seed in (1, 2)
+        for method, lift in lifts.items()
+        for backbone in ("BM3", "LightGCN")
+        if (backbone, method) != ("LightGCN", "Base")
+    ]
+    return wanted, [record.cell for record in records], records
+
+
+@pytest.fixture(params=["compared", "varied", "trained", "scored"])
 def any_grid(request):
     return request.getfixturevalue(request.param)
 
@@ -116,6 +133,23 @@ def test_the_same_cells_give_the_same_bytes(tmp_path, any_grid, monkeypatch) -> 
     monkeypatch.setitem(matplotlib.rcParams, "svg.hashsalt", None)
     assert render_svg(drawing_of(arrange(wanted, cells[::-1], records[::-1], {}))) == first
     assert matplotlib.rcParams["font.size"] == 30  # which stays
+
+
+def test_gains_are_points_with_intervals_filled_where_significant(compared) -> None:
+    board = arrange(*compared, {})
+    ((panel, axes),) = drawn(compared)
+    assert panel.title == "BM3"
+    assert panel.x_label == "gain in Recall@20, %"  # it chooses the epoch; Recall@5 comes first
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["T-CE", "GUIDER"]
+    zero, *lines = axes.get_lines()
+    assert set(zero.get_xdata()) == {0.0}
+    for place, (method, filled) in enumerate((("T-CE", False), ("GUIDER", True))):
+        paired = board.comparison.vs_base[ResultKey("ml-100k", "BM3", method), "Recall@20"].paired
+        interval, point = lines[2 * place : 2 * place + 2]
+        assert list(interval.get_xdata()) == [100 * end for end in paired.gain_interval]
+        assert list(point.get_xdata()) == [100 * paired.relative_gain]
+        assert set(point.get_ydata()) == set(interval.get_ydata()) == {place}
+        assert (point.get_markerfacecolor() != "white") is filled
 
 
 def test_a_line_for_each_method_over_the_values(varied) -> None:

@@ -1,7 +1,8 @@
 """The figure beside a leaderboard, as SVG: the same finished cells give the same bytes.
 
-A grid names its kind: ``settings`` (a metric over the varied property), ``training`` (validation
-over epochs) or ``scores`` (scores of clean and noisy interactions). matplotlib is imported when a
+A grid names its kind: ``gains`` (over the bare backbone, with intervals), ``settings`` (a metric
+over the varied property), ``training`` (validation over epochs) or ``scores`` (scores of clean and
+noisy interactions). matplotlib is imported when a
 figure is drawn and not before.
 """
 
@@ -12,12 +13,14 @@ import math
 from typing import Any, Callable
 
 from recbole_guider.report.board import Board
+from recbole_guider.report.figures.gains import draw_gains
 from recbole_guider.report.figures.panels import Drawing
 from recbole_guider.report.figures.scores import draw_scores
 from recbole_guider.report.figures.settings import draw_settings
 from recbole_guider.report.figures.training import draw_training
 
 KINDS: dict[str, Callable[[Board], Drawing]] = {
+    "gains": draw_gains,
     "settings": draw_settings,
     "training": draw_training,
     "scores": draw_scores,

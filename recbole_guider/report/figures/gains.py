@@ -1,0 +1,72 @@
+"""The figure of a comparison: what each method gains over the bare backbone, with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Callable
+
+from recbole_guider.report.board import Board
+from recbole_guider.report.comparison import BARE, Against
+from recbole_guider.report.figures.panels import Drawing, Look, Panel, block_title, looks
+from recbole_guider.report.markdown import SIGNIFICANCE
+from recbole_guider.report.results import ResultKey
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_ZERO = "#555555"
+
+
+def draw_gains(board: Board) -> Drawing:
+    """Returns a panel for each data set and backbone, with a point and an interval per method.
+
+    The metric is the one that validation decides by, where the grid shows it, or else its first.
+    """
+    metric = _metric(board)
+    methods = [method for method in board.methods if method != BARE]
+    style = looks(methods, board.proposed())
+    panels = []
+    for dataset in board.datasets:
+        for backbone in board.backbones:
+            found = {
+                method: board.comparison.vs_base.get(
+                    (ResultKey(dataset, backbone, method, board.settings[0]), metric)
+                )
+                for method in methods
+            }
+            gains = {method: one for method, one in found.items() if one and one.level > 0}
+            if gains:
+                title = block_title(dataset, backbone, board.datasets)
+                panels.append(Panel(title, f"gain in {metric}, %", "", _painter(gains, style)))
+    caption = (
+        f"Relative gain of each method over the bare backbone in {metric} at test, with the 95 % "
+        "bootstrap interval over users. Filled: significantly different from the bare backbone "
+        f"(paired t test over users, p < {SIGNIFICANCE:g} after Holm's correction); hollow: not."
+    )
+    return Drawing(tuple(panels), (), caption)
+
+
+def _metric(board: Board) -> str:
+    """Returns the metric that the figure shows."""
+    chosen_by = {str(record.config["valid_metric"]).lower() for record in board.records}
+    return next(
+        (metric for metric in board.metrics if metric.lower() in chosen_by), board.metrics[0]
+    )
+
+
+def _painter(gains: Mapping[str, Against], style: Mapping[str, Look]) -> Callable[[Axes], None]:
+    def paint(axes: Axes) -> None:
+        axes.axvline(0.0, color=_ZERO, linewidth=1.0)
+        for place, (method, against) in enumerate(gains.items()):
+            look = style[method]
+            gain = 100 * against.paired.relative_gain
+            low, high = (100 * end for end in against.paired.gain_interval)
+            filled = against.sign(SIGNIFICANCE) != 0
+            axes.plot([low, high], [place, place], color=look.colour, linewidth=look.width)
+            axes.plot(gain, place, color=look.colour, marker=look.marker, markersize=6,
+                      markerfacecolor=look.colour if filled else "white")  # fmt: skip
+        axes.set_yticks(range(len(gains)), list(gains))
+        axes.set_ylim(len(gains) - 0.4, -0.6)  # the first method on top
+        axes.grid(visible=False, axis="y")
+
+    return paint
