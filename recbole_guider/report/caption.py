@@ -9,6 +9,7 @@ import numpy as np
 from recbole_guider.report.board import Board
 from recbole_guider.report.comparison import BARE, once
 
+_HASH_SHOWN = 16  # of 64 digits
 _MASKS = {
     "mmrec": "only training items are masked at test, as in the multi-modal papers",
     "recbole": "training and validation items are masked at test",
@@ -160,6 +161,8 @@ def _data_line(board: Board, dataset: str) -> str:
         f"protocol `{protocol}`" + (f" ({_MASKS[protocol]})" if protocol in _MASKS else "")
     )
     parts.append(f"{len(records[0].users):,} users with test items compared")
+    if data.get("hash"):
+        parts.append(f"content hash `{str(data['hash'])[:_HASH_SHOWN]}`")
     return f"- Data, {dataset}: {'; '.join(parts)}"
 
 

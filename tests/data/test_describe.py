@@ -13,6 +13,7 @@ from toy_sets import INTER, content, replace, write_atomic, write_raw
 from recbole_guider.data.__main__ import main
 from recbole_guider.data.commands import describe as module
 from recbole_guider.data.commands.describe import mean_similarity
+from recbole_guider.data.fingerprint import fingerprint
 
 
 @pytest.fixture
@@ -45,6 +46,15 @@ def test_mean_similarity_of_known_rows():
     assert mean_similarity(np.eye(4, dtype=np.float32)) == pytest.approx(1 / 4)
     assert mean_similarity(np.array([[1.0, 0], [3, 0]])) == pytest.approx(1)
     assert mean_similarity(np.array([[1.0, 0], [-3, 0]])) == pytest.approx(0)
+
+
+def test_the_content_hash_is_the_one_that_records_bear(tmp_path, told):
+    toy = write_atomic(tmp_path / "toy")
+    first = json.loads(told("--json"))["content hash"]
+    assert first == fingerprint(toy, "toy")
+    assert f"content hash {first}" in told()
+    content("toy.inter", INTER + "u0\ti3\t1\t0\n")(toy)
+    assert json.loads(told("--json"))["content hash"] != first
 
 
 def test_figures_are_what_counting_gives(tmp_path, told):

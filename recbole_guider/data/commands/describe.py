@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from recbole_guider.data.commands.validate import check_readable
 from recbole_guider.data.files.feature_table import load_table
 from recbole_guider.data.files.layout import PHASES, Layout, read_interactions
+from recbole_guider.data.fingerprint import fingerprint
 from recbole_guider.data.modality_choice import choose_modalities, find_modalities
 from recbole_guider.errors import InputError
 
@@ -25,7 +26,8 @@ def describe(layout: Layout) -> dict[str, Any]:
     Returns:
         ``users``, ``items``, ``interactions`` and ``sparsity`` as in the papers' tables of data
         sets, counted in the files before loading drops anything; ``split``;
-        ``interactions per user`` and ``per item``; ``modalities``; ``manifest``, or None.
+        ``interactions per user`` and ``per item``; ``modalities``; ``manifest``, or None;
+        ``content hash``, which the records of runs on these files bear.
 
     Raises:
         InputError: a file cannot be read; the first problem.
@@ -49,6 +51,7 @@ def describe(layout: Layout) -> dict[str, Any]:
             for name, path in found.items()
         },
         "manifest": _manifest(layout),
+        "content hash": fingerprint(layout.folder, layout.name),  # last: files were told of by name
     }
 
 
@@ -116,6 +119,7 @@ def as_text(told: dict[str, Any]) -> str:
         for one in ("user", "item")
     ]
     parts.append(table(rows, ["interactions", *heads]))
+    parts.append(f"content hash {told['content hash']}")
     parts.append(_manifest_text(told["manifest"]))
     return "\n\n".join(parts)
 
