@@ -95,10 +95,12 @@ def candidate_distance(teacher: Tensor, student: Tensor, kind: str, **transport:
         As ``margin_distance``.
     """
     teacher = teacher.detach()
-    if len(student) == 0 or not torch.isfinite(student).all():
+    if len(student) == 0:
         return Distance(student.sum())
     if kind == "kl":
         return Distance(_kl(teacher, student))
+    if not torch.isfinite(student).all():
+        return Distance(student.sum())
     teacher = teacher - teacher.mean(1, keepdim=True)
     student = student - student.mean(1, keepdim=True)
     if kind == "mse":

@@ -127,3 +127,15 @@ def test_without_triples_the_loss_is_a_zero_that_can_be_differentiated():
     loss.backward()
     assert float(loss.detach()) == 0.0
     assert student.grad is not None
+
+
+@pytest.mark.parametrize("kind", ["kl", "mse", "ot"])
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
+def test_logits_that_are_no_longer_finite_give_a_loss_that_is_not(kind, bad):
+    broken = CANDIDATES_OF_STUDENT.clone()
+    broken[0, 1] = bad
+    found = candidate_distance(CANDIDATES_OF_TEACHER, broken, **{**SETTINGS, "kind": kind})
+    assert not torch.isfinite(found.value)
+    margins = STUDENT.clone()
+    margins[1] = bad
+    assert not torch.isfinite(margin_distance(TEACHER, margins, **{**SETTINGS, "kind": kind}).value)
