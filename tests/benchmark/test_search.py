@@ -26,7 +26,7 @@ BUDGET = "{trials: 4, everywhere: {learning_rate: [0.1, 0.2, 0.3, 0.4, 0.5]}, %s
     ("content", "part"),
     [
         ("5", "expected entries"),
-        ({"trials": 1}, "at least 2"),
+        ({"trials": 1}, ">= 2"),
         ({"trials": True}, "whole number"),
         ({}, "trials"),
         ({"trials": 2, "trails": 3}, "unknown entry 'trails'"),

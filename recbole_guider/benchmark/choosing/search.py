@@ -23,6 +23,7 @@ from recbole_guider.benchmark.cell import WITHOUT_EFFECT
 from recbole_guider.benchmark.vary import AXES, MEANING
 from recbole_guider.errors import InputError, nearest_name, one_of
 from recbole_guider.property_layers import names, search_of
+from recbole_guider.property_rules import checked
 
 _EXAMPLE = "Write for example search: {trials: 6, everywhere: {learning_rate: [0.001, 0.002]}}."
 _DIGITS = 3  # of a number drawn from a range: what is published should be short
@@ -101,11 +102,13 @@ def read_search(content: Any, where: object) -> Search | None:
             mend = nearest_name(key, known)
             raise InputError(f"unknown entry '{key}'", where=f"{where}: search", mend=mend)
     return Search(
-        trials=_whole(content.get("trials"), 2, f"{where}: search: trials"),
-        draw_seed=_whole(content.get("draw_seed", 0), 0, f"{where}: search: draw_seed"),
-        run_seed=None
-        if content.get("run_seed") is None
-        else _whole(content["run_seed"], 0, f"{where}: search: run_seed"),
+        trials=checked(content.get("trials"), "whole, >= 2", f"{where}: search: trials"),
+        draw_seed=checked(
+            content.get("draw_seed", 0), "whole, >= 0", f"{where}: search: draw_seed"
+        ),
+        run_seed=checked(
+            content.get("run_seed"), "whole or null, >= 0", f"{where}: search: run_seed"
+        ),
         everywhere=_space(content.get("everywhere"), f"{where}: search: everywhere"),
         backbones=_spaces(content.get("backbones"), "model", f"{where}: search: backbones"),
         methods=_spaces(content.get("methods"), "method", f"{where}: search: methods"),
@@ -238,11 +241,3 @@ def _range(values: Mapping[str, Any], where: str) -> Range:
             mend="Write {low: 0.001, high: 0.1, scale: log}.",
         )
     return Range(low, high, scale)
-
-
-def _whole(value: Any, least: int, where: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InputError(
-            f"is {value!r}, expected a whole number, at least {least}", where=where, mend=_EXAMPLE
-        )
-    return value
