@@ -127,6 +127,7 @@ class Job:
             follow=follow,
             **options,
         )
+        self.store.clear()  # a cell's process may have been killed between its record and its lock
         keys = {cell.key: failures[cell.name] for cell in ran if cell.name in failures}
         found: dict[CellName, Failure] = {}
         for one in self.wanted:

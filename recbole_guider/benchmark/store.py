@@ -34,6 +34,7 @@ from recbole_guider.errors import InputError
 from recbole_guider.replacing import TEMPORARY, flush, flush_folder, replacing
 
 RECORD = ".json.gz"  # how the name of a finished cell's file ends
+LOCK = ".lock"
 
 _log = logging.getLogger(__name__)
 
@@ -88,11 +89,22 @@ class Store:
                 stream.write(b"probe")
                 flush(stream)
             Path(probe).unlink(missing_ok=True)  # another runner may have taken it for a leftover
+        self.clear()
+        return self
+
+    def clear(self) -> None:
+        """Removes what killed processes left: unfinished files, and locks that nobody holds.
+
+        Raises:
+            StoreError: the folder cannot be written.
+        """
         for leftover in self.folder.glob(f".*{TEMPORARY}"):
             with self.lock(leftover.name[1:].split(".")[0]) as free, contextlib.suppress(OSError):
                 if free:  # nobody is writing this cell
                     leftover.unlink()
-        return self
+        for lock in self.folder.glob(f"*{LOCK}"):
+            with self.lock(lock.name[: -len(LOCK)]):  # a lock that is free goes when it is released
+                pass
 
     def log_file(self, key: str) -> Path:
         """Returns where a cell's process writes its output."""
@@ -103,7 +115,7 @@ class Store:
         """Holds a cell for this process; gives False when another one has it."""
         with contextlib.ExitStack() as stack:
             with _told(self.folder):  # not around the caller's block, whose errors are its own
-                held = stack.enter_context(hold(self.folder / f"{key}.lock"))
+                held = stack.enter_context(hold(self.folder / f"{key}{LOCK}"))
             yield held
 
     def holds(self, key: str) -> bool:

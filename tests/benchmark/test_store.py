@@ -234,6 +234,17 @@ def test_a_temporary_file_of_a_cell_at_work_is_left_alone(store):
     assert not temporary.exists()
 
 
+def test_a_lock_left_by_a_killed_process_goes_and_one_in_use_stays(store):
+    (store.folder / f"{KEY}.lock").touch()
+    with store.lock(KEY[::-1]) as held:
+        assert held
+        store.clear()
+        assert files(store) == {f"{KEY[::-1]}.lock"}
+        with store.lock(KEY[::-1]) as second:
+            assert not second
+    assert files(store) == set()
+
+
 def test_one_process_holds_a_cell_at_a_time(store):
     with store.lock(KEY) as first, store.lock(KEY) as second, store.lock(KEY[::-1]) as other:
         assert (first, second, other) == (True, False, True)
