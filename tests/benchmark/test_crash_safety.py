@@ -49,7 +49,7 @@ def disturbed(data_path, tmp_path, name, runners, took, generator):
     while not wait_until_ended(running, took * generator.uniform(0.05, 1.0)):
         alive = [place for place in range(runners) if running[place].poll() is None]
         both = generator.random() < 0.5
-        for place in alive if both else [generator.choice(alive)]:
+        for place in alive if both or not alive else [generator.choice(alive)]:
             kill(running[place], whole_group=generator.random() < 0.7)
             kills += 1
             running[place] = program(data_path, tmp_path, name)

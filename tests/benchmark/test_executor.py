@@ -23,6 +23,7 @@ from recbole_guider.benchmark.executor import AllRefusedError, run_cells
 from recbole_guider.benchmark.progress import Progress
 from recbole_guider.benchmark.store import Store
 from recbole_guider.errors import InputError
+from recbole_guider.replacing import TEMPORARY
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -246,7 +247,12 @@ def heed_interrupts():
 
 
 def tables(tmp_path, name):
-    return {path.name: path.read_bytes() for path in (tmp_path / f"{name}-board").iterdir()}
+    """Name -> content of a leaderboard's files; not those that a killed runner left unfinished."""
+    return {
+        path.name: path.read_bytes()
+        for path in (tmp_path / f"{name}-board").iterdir()
+        if not path.name.endswith(TEMPORARY)
+    }
 
 
 def test_a_killed_runner_leaves_no_process_behind(data_path, tmp_path):
