@@ -241,7 +241,7 @@ class Job:
 
     def board(self) -> dict[str, Any]:
         """Returns what ``report.tables.render`` needs, read from the store alone."""
-        cells = self.selection.cells
+        cells, chosen = self.selection.cells, self._chosen()
         records: dict[CellName, Record] = {}
         failures: dict[CellName, str] = {}
         for cell in cells:
@@ -249,7 +249,7 @@ class Job:
                 continue
             known = self.tuning.resolved(cell, self._has_failed)
             if known is None:
-                if cell.name.kind in self._chosen():
+                if cell.name.kind in chosen:
                     failures[cell.name] = _UNTRIED
                 continue
             record, failure = self.store.record(known), self.store.failure(known.key)
@@ -263,7 +263,7 @@ class Job:
             "records": list(records.values()),
             "failures": failures,
             "notes": self.selection.notes,
-            "chosen": self._chosen(),
+            "chosen": chosen,
         }
 
     def _chosen(self) -> dict[Kind, Choice]:

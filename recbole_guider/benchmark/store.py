@@ -33,8 +33,8 @@ from recbole_guider.benchmark.record import (
 from recbole_guider.errors import InputError
 from recbole_guider.replacing import TEMPORARY, flush, flush_folder, replacing
 
-RECORD = ".json.gz"  # how the name of a finished cell's file ends
-LOCK = ".lock"
+_RECORD = ".json.gz"  # how the name of a finished cell's file ends
+_LOCK = ".lock"
 
 _log = logging.getLogger(__name__)
 
@@ -102,9 +102,13 @@ class Store:
             with self.lock(leftover.name[1:].split(".")[0]) as free, contextlib.suppress(OSError):
                 if free:  # nobody is writing this cell
                     leftover.unlink()
-        for lock in self.folder.glob(f"*{LOCK}"):
-            with self.lock(lock.name[: -len(LOCK)]):  # a lock that is free goes when it is released
-                pass
+        for lock in self.folder.glob(f"*{_LOCK}"):
+            with self.lock(lock.name[: -len(_LOCK)]):
+                pass  # a lock that is free goes when it is released
+
+    def record_file(self, key: str) -> Path:
+        """Returns where a finished cell's record lies, but for its arrays."""
+        return self.folder / f"{key}{_RECORD}"
 
     def log_file(self, key: str) -> Path:
         """Returns where a cell's process writes its output."""
@@ -115,12 +119,12 @@ class Store:
         """Holds a cell for this process; gives False when another one has it."""
         with contextlib.ExitStack() as stack:
             with _told(self.folder):  # not around the caller's block, whose errors are its own
-                held = stack.enter_context(hold(self.folder / f"{key}{LOCK}"))
+                held = stack.enter_context(hold(self.folder / f"{key}{_LOCK}"))
             yield held
 
     def holds(self, key: str) -> bool:
         """Returns whether both files of a record are there; their content is not checked."""
-        return self._json(key).exists() and self._npz(key).exists()
+        return self.record_file(key).exists() and self._npz(key).exists()
 
     def inspect(self, key: str) -> Optional[Record]:  # noqa: UP045 (Python 3.9)
         """Returns a cell's record, None without one; changes nothing.
@@ -128,7 +132,7 @@ class Store:
         Raises:
             DamagedError: there is a record and it cannot be trusted.
         """
-        path, arrays = self._json(key), self._npz(key)
+        path, arrays = self.record_file(key), self._npz(key)
         try:
             stored = path.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
@@ -153,11 +157,11 @@ class Store:
         except DamagedError as damage:
             _log.warning(
                 "%s: damaged record (%s); set aside as *.damaged, the cell runs again",
-                self._json(key),
+                self.record_file(key),
                 damage,
             )
         with _told(self.folder):
-            for path in (self._json(key), self._npz(key)):
+            for path in (self.record_file(key), self._npz(key)):
                 with contextlib.suppress(FileNotFoundError):
                     os.replace(path, f"{path}.damaged")
         return None
@@ -189,7 +193,7 @@ class Store:
         """
         stored = packed(content)
         with _told(self.folder):
-            with replacing(self._json(key)) as stream:
+            with replacing(self.record_file(key)) as stream:
                 stream.write(stored)
                 flush(stream)
                 _replace(self._npz(key), arrays)  # named first: the JSON tells that both are there
@@ -203,7 +207,7 @@ class Store:
             StoreError: it cannot be read or written.
         """
         with _told(other.folder):
-            for path in (self._npz(key), self._json(key)):
+            for path in (self._npz(key), self.record_file(key)):
                 _replace(other.folder / path.name, path.read_bytes())
 
     def write_failure(self, key: str, failure: Failure) -> None:
@@ -238,12 +242,12 @@ class Store:
                 where=self.folder,
                 mend="Name a folder with results.",
             ) from error
-        pattern = rf"([^.]+){re.escape(RECORD)}"
+        pattern = rf"([^.]+){re.escape(_RECORD)}"
         return sorted(found[1] for name in names if (found := re.fullmatch(pattern, name)))
 
     def costs(self) -> Iterator[tuple[CellName, Any, float, float]]:
         """Yields name, limit of epochs, seconds and peak MiB of every record in the folder."""
-        for path in sorted(self.folder.glob(f"*{RECORD}")):
+        for path in sorted(self.folder.glob(f"*{_RECORD}")):
             try:
                 content = unpacked(path.read_bytes())
                 name, epochs = CellName(**content["cell"]), content["config"]["epochs"]
@@ -251,9 +255,6 @@ class Store:
                 yield name, epochs, float(seconds), float(memory)
             except (OSError, DamagedError, TypeError, KeyError, ValueError):
                 continue
-
-    def _json(self, key: str) -> Path:
-        return self.folder / f"{key}{RECORD}"
 
     def _npz(self, key: str) -> Path:
         return self.folder / f"{key}.npz"

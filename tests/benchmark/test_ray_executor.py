@@ -15,7 +15,7 @@ from recbole_guider.benchmark.crews import ray_crew
 from recbole_guider.benchmark.executor import AllRefusedError
 from recbole_guider.benchmark.progress import Progress
 from recbole_guider.benchmark.record import unpacked
-from recbole_guider.benchmark.store import RECORD
+from recbole_guider.benchmark.store import Store
 from recbole_guider.errors import InputError
 from recbole_guider.report.tables import render
 
@@ -115,17 +115,13 @@ def test_refused_input_and_data_that_changed(data_path, tmp_path, on_ray):
     (data_path / "tiny" / "tiny.inter").write_text("user_id:token\titem_id:token\na\tc\n")
     with pytest.raises(AllRefusedError, match="changed after the grid had started"):
         on_ray(job, fake_grid.result_of)
-    assert not stored_records(tmp_path / "r")
-
-
-def stored_records(folder):
-    return [path.name[: -len(RECORD)] for path in folder.glob(f"*{RECORD}")]
+    assert not Store(tmp_path / "r").recorded()
 
 
 def test_a_lost_worker_costs_nothing_but_time(data_path, tmp_path, on_ray, caplog):
     job = fake_grid.job_of(fake_grid.selection_of(data_path, ["Base"]), tmp_path / "r")
     assert on_ray(job, fake_grid.lost_once) == {}
-    assert len(stored_records(tmp_path / "r")) == 1
+    assert len(Store(tmp_path / "r").recorded()) == 1
     assert fake_grid.computed(data_path) == ["tiny/BM3/Base/2022"]
     assert caplog.text.count("it runs again") == 1
 
@@ -150,7 +146,7 @@ def test_an_interrupt_ends_the_tasks_and_leaves_the_store_whole(
         monkeypatch.setattr(Progress, told, interrupt)
     with pytest.raises(KeyboardInterrupt):
         on_ray(job, fake_grid.base_ends)
-    assert stored_records(tmp_path) == [job.wanted[0].key]
+    assert Store(tmp_path).recorded() == [job.wanted[0].key]
     for cell in job.wanted:
         with job.store.lock(cell.key) as free:
             assert free

@@ -23,7 +23,7 @@ from recbole_guider.benchmark.crews.local_crew import LocalCrew, local
 from recbole_guider.benchmark.crews.work import Check, Run
 from recbole_guider.benchmark.provenance import RESULTS_VERSION
 from recbole_guider.benchmark.record import unpacked
-from recbole_guider.benchmark.store import RECORD, Failure, Store
+from recbole_guider.benchmark.store import Failure, Store
 from recbole_guider.data.fingerprint import fingerprint
 from recbole_guider.data.prepare import ensure_prepared
 from recbole_guider.errors import InputError
@@ -88,7 +88,7 @@ def compute(errand: Errand, run: Run) -> Parcel:
         if isinstance(outcome, Failure):
             return Parcel(log, failure=outcome)
         assert outcome is not None  # nobody else works on the scratch store
-        content = unpacked((store.folder / f"{cell.key}{RECORD}").read_bytes())
+        content = unpacked(store.record_file(cell.key).read_bytes())
         return Parcel(log, content, outcome.file.read_bytes())
 
 

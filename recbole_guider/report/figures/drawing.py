@@ -2,8 +2,7 @@
 
 A grid names its kind: ``gains`` (over the bare backbone, with intervals), ``settings`` (a metric
 over the varied property), ``training`` (validation over epochs) or ``scores`` (scores of clean and
-noisy interactions). matplotlib is imported when a
-figure is drawn and not before.
+noisy interactions). matplotlib is imported when a figure is drawn and not before.
 """
 
 from __future__ import annotations

@@ -29,9 +29,7 @@ def draw_gains(board: Board) -> Drawing:
     for dataset in board.datasets:
         for backbone in board.backbones:
             found = {
-                method: board.comparison.vs_base.get(
-                    (ResultKey(dataset, backbone, method, board.settings[0]), metric)
-                )
+                method: board.comparison.vs_base.get((ResultKey(dataset, backbone, method), metric))
                 for method in methods
             }
             gains = {method: one for method, one in found.items() if one and one.level > 0}
@@ -48,7 +46,7 @@ def draw_gains(board: Board) -> Drawing:
 
 def _metric(board: Board) -> str:
     """Returns the metric that the figure shows."""
-    chosen_by = {str(record.config["valid_metric"]).lower() for record in board.records}
+    chosen_by = {result.valid_metric.lower() for result in board.comparison.results.values()}
     return next(
         (metric for metric in board.metrics if metric.lower() in chosen_by), board.metrics[0]
     )

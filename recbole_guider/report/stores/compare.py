@@ -10,7 +10,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from recbole_guider.benchmark.record import DamagedError, Record
-from recbole_guider.benchmark.store import RECORD, Store
+from recbole_guider.benchmark.store import Store
 from recbole_guider.errors import InputError
 from recbole_guider.report.markdown import SIGNIFICANCE
 from recbole_guider.report.stores.differences import Compared, Origin, compare_pairs
@@ -54,7 +54,7 @@ def _records(folder: Path, damaged: list[str]) -> list[Record]:
         try:
             record = store.inspect(key)
         except DamagedError as damage:
-            damaged.append(f"left out: {folder / key}{RECORD}: damaged record ({damage})")
+            damaged.append(f"left out: {store.record_file(key)}: damaged record ({damage})")
             continue
         if record is not None:  # it has not gone meanwhile
             found.append(record)

@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Callable, NamedTuple, Optional
 
-from recbole_guider.benchmark.cell import JOINED_LATER, WITHOUT_EFFECT, CellName, canonical_json
+from recbole_guider.benchmark.cell import JOINED_LATER, CellName, canonical_json
 from recbole_guider.benchmark.record import Record
 
 ABSENT = "absent"  # stands for the value of a property that a record does not know
@@ -105,7 +105,7 @@ def comparable(record: Record) -> dict[str, str]:
     return {
         name: canonical_json(value)
         for name, value in record.config.items()
-        if name not in WITHOUT_EFFECT and not _as_before(name, value)
+        if not _as_before(name, value)
     }
 
 
