@@ -104,10 +104,26 @@ def load_grid(name: str) -> Grid:
         overrides=overrides,
         vary=varied.key if varied else None,
         settings=varied.settings if varied else {},
-        search=read_search(content.get("search"), path),
+        search=_search(content.get("search"), path),
         figure=_figure(content, path, varied is not None),
         **axes,
     )
+
+
+def _search(content: Any, path: Path) -> Search | None:
+    """Returns the search that a grid describes, or that of the grid which it names."""
+    if not isinstance(content, str):
+        return read_search(content, path)
+    one_of(content, names("grid"), f"{path}: search")
+    named = property_file("grid", content)
+    search = read_search(load_properties(named).get("search"), named)
+    if search is None:
+        raise InputError(
+            f"search names the grid '{content}', which has none",
+            where=path,
+            mend="Name a grid that has one, such as table2, or describe it.",
+        )
+    return search
 
 
 def _figure(content: Mapping[str, Any], path: Path, varied: bool) -> str | None:

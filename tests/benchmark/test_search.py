@@ -91,6 +91,17 @@ def test_grids_share_the_trials_of_table2(name, tmp_path):
         assert keys[0] == keys[1]
 
 
+def test_a_grid_may_search_as_another_one(write):
+    assert load_grid(write(search="table2")).search == load_grid("table2").search
+
+
+@pytest.mark.parametrize(("named", "part"), [("tabel2", "'table2'"), ("figure3", "has none")])
+def test_a_grid_whose_search_cannot_be_had_is_refused(named, part, write):
+    with pytest.raises(InputError, match=part) as caught:
+        load_grid(write(search=named))
+    assert "search" in str(caught.value)
+
+
 def trials(write, here, search, **chosen):
     return select(load_grid(write(search=search)), command_line=here, **chosen).trials
 

@@ -9,7 +9,7 @@ In a grid file::
       methods: {T-CE: {drop_rate: [0.02, 0.05, 0.1]}}
 
 A backbone or method that is not named there is searched as the ``search`` section of its own
-property file says.
+property file says. A grid that writes ``search: table2`` searches as that grid does.
 """
 
 from __future__ import annotations
