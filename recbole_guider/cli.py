@@ -10,7 +10,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,10 +105,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _main(given: list[str]) -> int:
     options, properties = read_arguments(parser(), given)
     if options.list:
-        return _list(str(properties.get("data_path", "dataset/")))
+        return _list(_data_path("--list", properties))
     if options.doctor:
-        return _doctor(options.results, str(properties.get("data_path", "dataset/")))
+        return _doctor(options.results, _data_path("--doctor", properties))
     if options.compare:
+        _refuse("--compare", properties)
         return _compare(*options.compare)
     if not options.grid:
         from recbole_guider.property_layers import names
@@ -227,6 +228,17 @@ def _require_folder(folder: Path, option: str) -> None:
             where=f"{option} {folder}",
             mend="Name another folder.",
         )
+
+
+def _data_path(option: str, properties: Mapping[str, Any]) -> str:
+    """Returns where data sets are looked for; nothing else has an effect on these options."""
+    _refuse(option, [key for key in properties if key != "data_path"])
+    return str(properties.get("data_path", "dataset/"))
+
+
+def _refuse(option: str, properties: Iterable[str]) -> None:
+    for key in properties:
+        raise InputError(f"has no effect on {option}", where=f"--{key}", mend="Leave it out.")
 
 
 def _doctor(results: str, data_path: str) -> int:

@@ -50,6 +50,9 @@ def left(tmp_path):
         ("--grid smoke --read_test=false", "would leave the tables without a number"),
         ("--grid smoke extra", "cannot use the argument 'extra'"),
         ("--grid", "expected one argument"),
+        ("--list --learning_rate=0.1", "--learning_rate: has no effect on --list"),
+        ("--doctor --data_path=. --epochs=1", "--epochs: has no effect on --doctor"),
+        ("--compare a b --data_path=.", "--data_path: has no effect on --compare"),
     ],
 )
 def test_a_mistake_is_one_line_and_leaves_nothing(tmp_path, capsys, arguments, message):
