@@ -98,6 +98,7 @@ def test_a_plan_lists_cells_and_writes_nothing(tmp_path, capsys):
     assert "None of this grid's data sets" in text
     assert "how" not in text or "data set baby is not installed." in text
     assert "60 cells, 60 to run" in text
+    assert "Not made yet: ml-100k." in text
     assert "2022 2023" in text
     assert left(tmp_path) == []
 

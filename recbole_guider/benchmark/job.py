@@ -211,7 +211,18 @@ class Job:
                      "time per cell", "memory"],
             disable_numparse=True,
         )  # fmt: skip
-        return f"{table}\n\n{self._total(list(missing.values()), estimates)}"
+        return f"{table}\n\n{self._unmade()}{self._total(list(missing.values()), estimates)}"
+
+    def _unmade(self) -> str:
+        """Says which data sets are made by the first run, so that no key can be known before."""
+        places = dict.fromkeys((cell.name.dataset, cell.data_folder) for cell in self.wanted)
+        unmade = [name for name, folder in places if not has_interactions(folder, name)]
+        if not unmade:
+            return ""
+        return (
+            f"Not made yet: {', '.join(unmade)}. Which cells have finished is known once a run or "
+            "--report has made it.\n"
+        )
 
     def _state(self, cell: Cell) -> int:
         """Returns 0 for finished, 1 for to run, 2 for to run again after a failure."""

@@ -46,7 +46,7 @@ class Range:
     scale: str = "linear"
 
     def at(self, share: float) -> float:
-        """Returns the number that a share of the range, from 0 to 1, lies below.
+        """Returns the number at a fraction of the range, from 0 to 1.
 
         Whole where the bounds are, else with three significant digits.
         """
