@@ -106,6 +106,17 @@ class Board:
         """Returns the methods that are no baselines."""
         return [method for method in self.methods if method not in self.baselines]
 
+    def rivals(self) -> list[str]:
+        """Returns the baselines among the methods, of which the best is compared with."""
+        return [method for method in self.baselines if method in self.methods]
+
+    def rival(self) -> str:
+        """Names in words what proposed methods are compared with."""
+        rivals = self.rivals()
+        if len(rivals) != 1:
+            return "the best baseline"
+        return "the bare backbone" if rivals[0] == BARE else rivals[0]
+
 
 def _with_noise(record: Record) -> bool:
     swapped = record.config.get("content_noise")

@@ -21,7 +21,7 @@ _PACKAGES = {"recbole_guider": "recbole_guider", "results": "results version",
 
 
 def verdicts(board: Board, level: float) -> list[str]:
-    """Returns one line for each proposed method: how often it beats the best baseline."""
+    """Returns one line for each proposed method: how often it beats what it is compared with."""
     lines = []
     for method in board.proposed():
         signs = [
@@ -31,7 +31,7 @@ def verdicts(board: Board, level: float) -> list[str]:
         ]
         if signs:
             lines.append(
-                f"- **{method}** against the best baseline: significantly better in "
+                f"- **{method}** against {board.rival()}: significantly better in "
                 f"{signs.count(1)}, worse in {signs.count(-1)} and undecided in {signs.count(0)} "
                 f"of {len(signs)} comparisons"
             )
@@ -51,11 +51,13 @@ def legend(board: Board, level: float) -> str:
         in_setting, together = (
             (" in the same setting", ", all settings together") if board.vary else ("", "")
         )
+        several = len(board.rivals()) > 1
+        which = f", whichever of {_shown(board)} has the highest validation {' or '.join(metrics)}"
         text += (
             "Comparisons average both sides over the seeds that both have finished. "
-            "**\\*** / **†**: significantly better / worse than the best baseline of the same "
-            f"backbone{in_setting}, whichever of {_shown(board)} has the highest validation "
-            f"{' or '.join(metrics)}. Two-sided paired t test over users, p < {level:g} after "
+            f"**\\*** / **†**: significantly better / worse than {board.rival()} "
+            f"{'of' if several else 'with'} the same backbone{in_setting}"
+            f"{which if several else ''}. Two-sided paired t test over users, p < {level:g} after "
             f"Holm's correction within each data set and metric{together} "
             f"({_family_sizes(board)}). "
         )
@@ -67,11 +69,7 @@ def legend(board: Board, level: float) -> str:
 
 
 def _shown(board: Board) -> str:
-    names = [
-        f"{name} (the bare backbone)" if name == BARE else name
-        for name in board.baselines
-        if name in board.methods
-    ]
+    names = [f"{name} (the bare backbone)" if name == BARE else name for name in board.rivals()]
     return _and(names)
 
 

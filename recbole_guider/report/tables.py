@@ -117,7 +117,7 @@ def render_markdown(
     if gains:
         blocks += ["## Gain over the bare backbone", *gains]
     if board.comparison.vs_best and not board.vary:
-        blocks += ["## Gain over the best baseline", *_gains(board)]
+        blocks += [f"## Gain over {board.rival()}", *_gains(board)]
     ranks = ranks_section(board)
     if ranks:
         blocks += ["## Average ranks", *ranks]
@@ -159,8 +159,9 @@ def _results_table(board: Board, datasets: Sequence[str]) -> str:
 
 
 def _gains(board: Board) -> list[str]:
-    """Returns, for each data set, the proposed methods against the best baseline."""
-    compared = board.comparison
+    """Returns, for each data set, the proposed methods against what they are compared with."""
+    compared, several = board.comparison, len(board.rivals()) > 1
+    baseline = "best baseline" if several else "compared with"
     blocks: list[str] = []
     for dataset in board.datasets:
         rows = []
@@ -176,13 +177,18 @@ def _gains(board: Board) -> list[str]:
             valid = next(
                 r.valid_metric for k, r in compared.results.items() if k.dataset == dataset
             )
-            headers = [dataset, f"best baseline<br>(validation {valid})", *board.metrics]
+            headers = [dataset, f"{baseline}<br>(validation {valid})", *board.metrics]
             blocks.append(table(headers, rows))
     blocks.append(
         "Difference of the means over the seeds that both have finished, relative to the "
         "baseline's mean, and the 95 % bootstrap interval of this gain over users; p after Holm's "
-        "correction; users won / tied / lost. The best baseline is chosen on validation and need "
-        "not be the one with the highest test value."
+        "correction; users won / tied / lost."
+        + (
+            " The best baseline is chosen on validation and need not be the one with the highest "
+            "test value."
+            if several
+            else ""
+        )
     )
     return blocks
 

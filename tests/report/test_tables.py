@@ -243,6 +243,19 @@ def test_data_sets_stand_side_by_side_while_they_fit(tmp_path, grid, cells, reco
     assert "\n- LightGCN on tiktok: not run (8 cells)" in markdown
 
 
+@pytest.mark.parametrize(
+    ("reference", "named"), [("GUIDER", "GUIDER"), ("Base", "the bare backbone")]
+)
+def test_a_single_baseline_is_called_by_its_name(
+    reference, named, tmp_path, grid, cells, records
+) -> None:
+    markdown = read(render({**grid, "baselines": [reference]}, cells, records, {}, tmp_path))[0]
+    assert f"- **T-CE** against {named}: significantly" in markdown
+    assert f"significantly better / worse than {named} with the same backbone. Two" in markdown
+    assert f"## Gain over {named}" in markdown
+    assert "best baseline" not in markdown
+
+
 def test_a_block_without_the_bare_backbone_still_names_it(tmp_path, grid, cells, records) -> None:
     only = [cell for cell in cells if cell[2] == "GUIDER"]
     markdown = read(render(grid, only, records, {}, tmp_path))[0]
