@@ -13,6 +13,7 @@ from typing import Any, Callable, TypeVar
 
 from recbole_guider.errors import InputError, nearest_name
 
+BARE = "Base"  # the method that leaves a backbone as it is
 Class = TypeVar("Class", bound=type)
 
 _BACKBONES: dict[str, type[Any]] = {}

@@ -20,8 +20,9 @@ from recbole_guider.benchmark.selection import Selection
 from recbole_guider.benchmark.store import Failure, Store
 from recbole_guider.data.prepare import ensure_prepared, has_interactions
 from recbole_guider.errors import InputError, nearest_name
+from recbole_guider.registry import BARE
 
-_UNTRIED = "none of its trials finished"
+_UNTRIED = "none of the trials that choose its values finished"
 
 
 class Job:
@@ -62,13 +63,17 @@ class Job:
                 f"'{only}' is no cell of this grid", where="--only", mend=nearest_name(only, cells)
             )
         one = cells[only]
-        return [one] if one not in self.selection.cells else _with_trials(self.selection, [one])
+        if one in self.selection.cells:
+            return _with_trials(self.selection, [one])
+        bare = self.selection.trials[(*one.name[:2], BARE)]
+        return [one] if one.name.method == BARE else [*(trial.cell for trial in bare), one]
 
     def run(self, run: Run = quick_start, **options: Any) -> dict[CellName, Failure]:
         """Runs what is missing and returns the cells that failed.
 
-        Where the grid searches, the cells of a data set, backbone and method run as soon as the
-        last of its trials has settled their values.
+        Where the grid searches, a method's trials run as soon as the last of the bare backbone's
+        has settled what they share, and its cells as soon as the last of its own has settled the
+        rest.
 
         Args:
             run: computes one cell in its process.
@@ -81,22 +86,38 @@ class Job:
         self.store.open()
         self.prepare_data()
         failed: dict[CellName, Failure] = {}
-        trials = [cell for cell in self.wanted if self.tuning.is_trial(cell.name)]
-        others = [cell for cell in self.wanted if not self.tuning.is_trial(cell.name)]
-        # Trials are looked for first: one that another runner ends right after is then waited for
-        # here all the same, and releases its cells.
-        missing_trials, cached = self._missing(trials)
-        known = [self._resolved(cell, failed) for cell in others]
-        missing_others, there = self._missing(cell for cell in known if cell is not None)
+        waiting = [{cell.name: cell for cell in stage} for stage in self._stages()]
+
+        def release(block: tuple[str, ...] | None = None) -> tuple[list[Cell], int]:
+            """Takes out of ``waiting`` the cells whose values are known, of a block or of all.
+
+            What others wait for is looked for first: a trial that another runner ends right after
+            is then waited for here all the same, and releases its cells.
+
+            Returns:
+                Those without a record, and how many others there are.
+            """
+            missing: list[Cell] = []
+            cached = 0
+            for stage in waiting:
+                asked = [cell for name, cell in stage.items() if block in (None, name[:2])]
+                known = [self._resolved(cell, failed) for cell in asked]
+                settled = [cell for cell in known if cell is not None]
+                for cell in settled:
+                    del stage[cell.name]
+                lacking, there = self._missing(settled)
+                missing += lacking
+                cached += there
+            return missing, cached
+
+        missing, cached = release()
         place = {cell.name: number for number, cell in enumerate(self.wanted)}
-        missing = sorted([*missing_trials, *missing_others], key=lambda cell: place[cell.name])
-        cached += there
+        missing.sort(key=lambda cell: place[cell.name])
         progress = Progress(
-            len(missing) + cached + known.count(None), cached, self.workers,
+            len(missing) + cached + sum(map(len, waiting)), cached, self.workers,
             Estimates(self.store.costs()),
         )  # fmt: skip
         ran = list(missing)
-        released = {cell.name for cell in known if cell is not None}
 
         def follow(cell: Cell, outcome: Record | Failure) -> list[Cell]:
             """Returns the cells that wait for what a kind's last trial has settled, once."""
@@ -104,14 +125,7 @@ class Job:
                 failed[cell.name] = outcome
             if not self.tuning.is_trial(cell.name):
                 return []
-            waiting = [
-                self._resolved(one, failed)
-                for one in others
-                if one.name.kind == cell.name.kind and one.name not in released
-            ]
-            settled = [one for one in waiting if one is not None]
-            released.update(one.name for one in settled)
-            following, there = self._missing(settled)
+            following, there = release(cell.name[:2])
             progress.cached(there)
             ran.extend(following)
             return following
@@ -137,6 +151,14 @@ class Job:
             elif cell.key in keys:
                 found[one.name] = self._named(keys[cell.key], cell)
         return found
+
+    def _stages(self) -> list[list[Cell]]:
+        """Returns the wanted cells in three parts, each of which waits for the one before it."""
+        stages: list[list[Cell]] = [[], [], []]
+        for cell in self.wanted:
+            trial, bare = self.tuning.is_trial(cell.name), cell.name.method == BARE
+            stages[2 if not trial else 0 if bare else 1].append(cell)
+        return stages
 
     def prepare_data(self) -> None:
         """Makes the data sets that the suite brings; raises InputError for one that is not here."""
@@ -179,8 +201,10 @@ class Job:
         return replace(failure, cell=cell.name, command=self.repeat(cell.name))
 
     def _untried(self, cell: Cell) -> Failure:
-        """Returns why a cell could not run: its trials left no values to run it with."""
-        first = self.selection.trials[cell.name.kind][0].cell
+        """Returns why a cell could not run: trials left no values to run it with."""
+        trials = self.selection.trials
+        own = self._resolved(trials[cell.name.kind][0].cell, ())
+        first = own or trials[(*cell.name[:2], BARE)][0].cell
         log = str(self.store.log_file(first.key))
         return Failure(cell.name, _UNTRIED, "", self.repeat(cell.name), log)
 
@@ -293,11 +317,10 @@ class Job:
 def _with_trials(selection: Selection, cells: Sequence[Cell]) -> list[Cell]:
     """Returns cells, those of a data set and backbone after all trials that they wait for."""
     blocks = dict.fromkeys(cell.name[:2] for cell in cells)
-    kinds = dict.fromkeys(cell.name.kind for cell in cells)
     ordered: list[Cell] = []
     for block in blocks:
-        for kind in kinds:
-            if kind[:2] == block:
-                ordered += [trial.cell for trial in selection.trials.get(kind, ())]
-        ordered += [cell for cell in cells if cell.name[:2] == block]
-    return ordered
+        own = [cell for cell in cells if cell.name[:2] == block]
+        for method in dict.fromkeys([BARE, *(cell.name.method for cell in own)]):
+            ordered += [trial.cell for trial in selection.trials.get((*block, method), ())]
+        ordered += own
+    return list(dict.fromkeys(ordered))

@@ -21,6 +21,7 @@ from recbole_guider.property_layers import (
     property_file,
     resolve,
 )
+from recbole_guider.registry import BARE
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,9 @@ class Selection:
             the values that their trials will choose.
         notes: what a reader of the leaderboard must know about the selection.
         absent: data sets of the grid that are not installed -> how to get them.
-        trials: data set, backbone and method -> the trials that choose its values; empty where
-            nothing is searched.
+        trials: data set, backbone and method -> the trials that choose its values, the bare
+            backbone's among them whether it is a method of the grid or not; empty where nothing is
+            searched.
     """
 
     grid: Grid
@@ -96,9 +98,9 @@ def select(
         (d, b, m): known_keys(b, m, d)
         for d in chosen_datasets
         for b in chosen_backbones
-        for m in chosen_methods
+        for m in dict.fromkeys([*chosen_methods, BARE])
     }
-    every = frozenset().union(*known.values())
+    every = frozenset().union(*(own for kind, own in known.items() if kind[2] in chosen_methods))
     varied = {grid.vary: f"{_origin(grid)}vary {grid.vary}"} if grid.vary else {}
     for key, where in {**sources, **varied}.items():
         if key not in every:
@@ -111,17 +113,19 @@ def select(
     for dataset in chosen_datasets:
         for backbone in chosen_backbones:
             first = _first_seed(start, resolve(backbone, chosen_methods[0], dataset))
+            if search is not None:
+                run_seed = first if search.run_seed is None else search.run_seed
+                for method in dict.fromkeys([BARE, *chosen_methods]):
+                    kind = (dataset, backbone, method)
+                    applied = {k: v for k, v in overrides.items() if k in known[kind]}
+                    tried[kind] = trial_cells(
+                        search, kind, run_seed, applied, known[kind], grid.vary
+                    )
             for seed in range(first, first + count):
                 for place, setting in enumerate(of_settings or [""]):
                     for method in chosen_methods:
                         own = known[dataset, backbone, method]
                         applied = {key: value for key, value in overrides.items() if key in own}
-                        kind = (dataset, backbone, method)
-                        if search is not None and kind not in tried:
-                            run_seed = first if search.run_seed is None else search.run_seed
-                            tried[kind] = trial_cells(
-                                search, kind, run_seed, applied, own, grid.vary
-                            )
                         name = CellName(dataset, backbone, method, seed)
                         if grid.vary in own:
                             applied[grid.vary] = of_settings[setting]
@@ -139,9 +143,9 @@ def select(
     notes += narrowed
     notes += [
         f"{backbone} + {method} on {dataset} has {len(few)} setting{'s' if len(few) > 1 else ''} "
-        f"to try, not {search.trials}."
+        f"to try, not {search.count(method)}."
         for (dataset, backbone, method), few in tried.items()
-        if search is not None and len(few) < search.trials
+        if search is not None and len(few) < search.count(method)
     ]
     for cell in cells:  # what cannot be meant is refused before anything runs
         _require_metrics(grid, cell.properties)
@@ -210,14 +214,14 @@ def _search(search: Search | None, trials: int | None) -> Search | None:
     """Returns the grid's search with the number of trials that a user asks for; 1 is no search."""
     if trials is None or trials == 1:
         return search if trials is None else None
-    return replace(search or Search(trials), trials=trials)
+    return replace(search or Search(trials), trials=trials, backbone_trials=None)
 
 
 def _trials(search: Search | None) -> str:
     """Says how many trials there are."""
     if search is None:
         return "No search: the property files' values."
-    return f"{search.trials} trials for each method."
+    return f"{search.trials} trials for each backbone, and for each method."
 
 
 def _origin(grid: Grid) -> str:

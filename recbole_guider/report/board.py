@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from recbole_guider.report.comparison import BARE, Comparison, compare_records
+from recbole_guider.registry import BARE
+from recbole_guider.report.comparison import Comparison, compare_records
 from recbole_guider.report.results import CellKey, Record, Result, ResultKey, cell_key, result_key
 
 

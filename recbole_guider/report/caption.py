@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from recbole_guider.registry import BARE
 from recbole_guider.report.board import Board
-from recbole_guider.report.comparison import BARE, once
+from recbole_guider.report.comparison import once
 
 _HASH_SHOWN = 16  # of 64 digits
 _MASKS = {

@@ -20,10 +20,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from recbole_guider.registry import BARE
 from recbole_guider.report.results import Record, Result, ResultKey, average_over_seeds
 from recbole_guider.report.statistics import PairedComparison, compare_many, holm
 
-BARE = "Base"  # the method that leaves the backbone as it is
 _VALUES = 1 << 21  # compared at once on either side: 16 MB
 _Asked = tuple[tuple[ResultKey, ResultKey], str]  # two results, metric
 

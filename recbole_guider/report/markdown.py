@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
+from recbole_guider.registry import BARE
 from recbole_guider.report.board import Board
-from recbole_guider.report.comparison import BARE, Against
+from recbole_guider.report.comparison import Against
 from recbole_guider.report.results import ResultKey
 
 SIGNIFICANCE = 0.05

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Callable
 
+from recbole_guider.registry import BARE
 from recbole_guider.report.board import Board
-from recbole_guider.report.comparison import BARE, once
+from recbole_guider.report.comparison import once
 from recbole_guider.report.results import ResultKey, result_key
 
 _LONGEST = 200  # characters of a reason

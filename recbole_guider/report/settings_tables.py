@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from recbole_guider.registry import BARE
 from recbole_guider.report.board import Board
-from recbole_guider.report.comparison import BARE, Against
+from recbole_guider.report.comparison import Against
 from recbole_guider.report.markdown import (
     HOLE,
     gained,

@@ -8,8 +8,9 @@ from recbole_guider.errors import InputError
 
 
 def score(properties) -> float:
-    """Best at learning rate .004, and with fewer layers."""
-    return 1.0 - abs(properties["learning_rate"] - 0.004) - properties["n_layers"] / 100
+    """Best at learning rate .004 and drop rate .2, and with fewer layers."""
+    loss = abs(properties["learning_rate"] - 0.004) + abs(properties.get("drop_rate", 0.2) - 0.2)
+    return 1.0 - loss - properties["n_layers"] / 100
 
 
 def tuned(cell):
@@ -24,7 +25,7 @@ def tuned(cell):
 
 
 def best_value_fails(cell):
-    if cell.properties["learning_rate"] == 0.004:
+    if cell.properties["learning_rate"] == 0.004 or cell.properties.get("drop_rate") == 0.2:
         raise RuntimeError("diverged")
     return tuned(cell)
 

@@ -34,7 +34,7 @@ def test_shipped_grids_expand(name, tmp_path):
 def test_table2_is_the_papers_and_ml_100k_stands_in(tmp_path):
     selection = select(load_grid("table2"), command_line={"data_path": str(tmp_path)})
     assert selection.grid.backbones == ("VBPR", "MMGCN", "MGCN", "BM3", "DRAGON", "FREEDOM")
-    assert len(selection.cells) == 6 * 7 * 5
+    assert len(selection.cells) == 6 * 8 * 5
     assert selection.grid.datasets == ("ml-100k",)
     assert list(selection.absent) == ["baby", "sports", "clothing", "microlens"]
     assert all(selection.absent.values())  # how to get each

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,7 +13,7 @@ from recbole_guider.benchmark.choosing.search import (
     Range,
     Search,
     read_search,
-    spaces_of,
+    space_of,
     trials_of,
 )
 from recbole_guider.benchmark.grid import load_grid
@@ -29,6 +31,7 @@ BUDGET = "{trials: 4, everywhere: {learning_rate: [0.1, 0.2, 0.3, 0.4, 0.5]}, %s
         ({"trials": 1}, ">= 2"),
         ({"trials": True}, "whole number"),
         ({}, "trials"),
+        ({"trials": 2, "backbone_trials": 1}, ">= 2"),
         ({"trials": 2, "trails": 3}, "unknown entry 'trails'"),
         ({"trials": 2, "draw_seed": -1}, "draw_seed"),
         ({"trials": 2, "run_seed": 0.5}, "run_seed"),
@@ -68,15 +71,22 @@ def test_the_spaces_of_the_property_files_can_be_tried(tmp_path):
     )
     assert len(selection.trials) == len(names("model")) * len(names("method"))
     for trials in selection.trials.values():
-        assert 2 <= len(trials) <= 8
+        assert 1 <= len(trials) <= 8  # one where a method has nothing of its own to try
         assert len({key_of(trial.cell.properties, "") for trial in trials}) == len(trials)
 
 
 def test_every_method_of_table2_has_the_same_number_of_trials(tmp_path):
     selection = select(load_grid("table2"), command_line={"data_path": str(tmp_path)})
-    counts = {len(trials) for trials in selection.trials.values()}
-    assert counts == {selection.grid.search.trials}
-    assert len(selection.trials) == 6 * 7
+    search = selection.grid.search
+    for (_, _, method), several in selection.trials.items():
+        assert len(several) == (search.backbone_trials if method == "Base" else search.trials)
+    assert len(selection.trials) == 6 * 8
+
+
+def test_the_seed_of_table2s_trials_is_not_among_its_results(tmp_path):
+    selection = select(load_grid("table2"), command_line={"data_path": str(tmp_path)})
+    tried = {trial.cell.name.seed for several in selection.trials.values() for trial in several}
+    assert not tried & {cell.name.seed for cell in selection.cells}
 
 
 @pytest.mark.parametrize("name", ["table3", "figure8"])
@@ -120,15 +130,49 @@ def test_trials_leave_the_test_split_unread_and_cells_read_it(write, here):
     assert {cell.name.seed for cell in tried} == {2022}
 
 
-def test_methods_meet_the_same_backbones(write, here):
-    """What both search takes the same values in the same order."""
+def test_the_bare_backbone_tries_what_is_shared_and_a_method_what_it_brings(write, here):
     found = trials(write, here, BUDGET % "methods: {GUIDER: {kd_weight: [0.5, 0.6, 0.7]}}")
-    rates = [
-        [trial.values.get("learning_rate") for trial in found["tiny", "BM3", method]]
+    tried = {
+        method: {key for trial in found["tiny", "BM3", method] for key in trial.values}
         for method in ("Base", "GUIDER")
+    }
+    assert "learning_rate" in tried["Base"]
+    assert tried["GUIDER"] == {"kd_weight"}
+    rates = [trial.values.get("learning_rate") for trial in found["tiny", "BM3", "Base"]]
+    assert len(set(rates)) == 4  # few draws meet many values
+
+
+def test_the_bare_backbone_is_tuned_for_methods_that_run_without_it(write, here):
+    found = trials(write, here, BUDGET % "backbone_trials: 3", methods=["GUIDER"])
+    sizes = {kind[1:]: len(several) for kind, several in found.items()}
+    assert sizes == {(b, m): n for b in ("BM3", "VBPR") for m, n in (("Base", 3), ("GUIDER", 4))}
+
+
+def test_methods_that_share_a_property_try_it_in_the_same_order(write, here):
+    space = "{kd_weight: [0.5, 0.6, 0.7, 1.0]}"
+    both = "{kd_weight: [0.5, 0.6, 0.7, 1.0], false_weight: [0.0, 1.0]}"
+    found = trials(
+        write, here, BUDGET % f"methods: {{GUIDER-DBPR: {space}, GUIDER: {both}}}",
+        methods=["GUIDER-DBPR", "GUIDER"],
+    )  # fmt: skip
+    order = [
+        [trial.cell.properties["kd_weight"] for trial in found["tiny", "BM3", method]]
+        for method in ("GUIDER-DBPR", "GUIDER")
     ]
-    assert rates[0] == rates[1]
-    assert len(set(rates[0])) == 4  # and few draws meet many values
+    assert order[0] == order[1]
+    assert sorted(order[0]) == [0.5, 0.6, 0.7, 1.0]  # each once, the property file's first
+    assert order[0][0] == 1.0
+
+
+def test_blocks_do_not_repeat_each_others_pairings(write, here):
+    """Else a lucky pairing of two values would be lucky everywhere."""
+    wide = "{trials: 12, everywhere: {learning_rate: [1, 2, 3, 4]}, %s}"
+    same = "backbones: {BM3: {reg_weight: [1, 2, 3, 4]}, VBPR: {reg_weight: [1, 2, 3, 4]}}"
+    found = trials(write, here, wide % same, methods=["Base"])
+    first, second = (
+        [tuple(sorted(trial.values.items())) for trial in several] for several in found.values()
+    )
+    assert first != second
 
 
 def test_what_is_set_is_not_searched(write, here):
@@ -159,7 +203,7 @@ def test_a_user_may_ask_for_trials_of_any_grid(write, here):
     selection = select(load_grid(write()), trials=3, command_line=here)
     assert {len(several) for several in selection.trials.values()} == {3}
     assert selection.grid.name == "mine-selection"
-    assert any("3 trials for each method" in note for note in selection.notes)
+    assert any("3 trials for each backbone, and for each" in note for note in selection.notes)
 
 
 def test_one_trial_is_no_search(write, here):
@@ -182,28 +226,41 @@ def test_a_variant_is_searched_as_its_parent_but_for_what_it_states():
     assert "for_model" not in search_of("method", "WBPR", "FREEDOM")
 
 
-def test_a_property_of_both_is_the_methods():
+def test_a_backbones_space_has_what_is_searched_everywhere():
     search = Search(3, everywhere={"learning_rate": [1.0]}, backbones={"BM3": {"dropout": [0.1]}},
                     methods={"T-CE": {"learning_rate": [2.0]}})  # fmt: skip
-    assert spaces_of(search, "BM3", "T-CE") == ({"dropout": [0.1]}, {"learning_rate": [2.0]})
+    assert space_of(search, "BM3", "Base") == {"learning_rate": [1.0], "dropout": [0.1]}
+    assert space_of(search, "BM3", "T-CE") == {"learning_rate": [2.0]}
 
 
 @settings(deadline=None)  # the first example imports scipy
 @given(st.integers(1, 7), st.integers(1, 7), st.integers(0, 5))
 def test_every_pair_of_a_small_space_comes_up_once(a, b, seed):
-    found = list(trials_of(Search(50, seed), {"a": list(range(a))}, {"b": list(range(b))}))
+    space = {"a": list(range(a)), "b": list(range(b))}
+    found = list(trials_of(space, 50, {}, seed))
     assert found[0] == {}
     pairs = [(one["a"], one["b"]) for one in found[1:]]
     assert sorted(pairs) == [(i, j) for i in range(a) for j in range(b)]
 
 
 @settings(deadline=None)
+@given(st.integers(2, 12), st.integers(1, 5), st.integers(0, 9))
+def test_every_value_comes_up_about_equally_often(count, size, seed):
+    values = list(range(size))
+    ways = size * 7  # so many that no row repeats
+    space = {"a": values, "b": list(range(ways))}
+    found = [{"a": 0}, *itertools.islice(trials_of(space, count, {"a": 0}, seed), 1, count)]
+    often = [sum(one["a"] == value for one in found) for value in values]
+    assert max(often) - min(often) <= 1
+
+
+@settings(deadline=None)
 @given(st.integers(1, 6), st.floats(1e-6, 1.0), st.floats(1.5, 1e4), st.integers(0, 9))
 def test_draws_stay_in_their_range_and_are_short(count, low, factor, seed):
     space = {"a": Range(low, low * factor, "log"), "n": Range(2, 5)}
-    found = list(trials_of(Search(count, seed), space, {}))[1:]
-    assert len(found) == count
-    assert found == list(trials_of(Search(count, seed), space, {}))[1:]
+    found = list(itertools.islice(trials_of(space, count, {}, seed), 1, count + 1))
+    assert found == list(itertools.islice(trials_of(space, count, {}, seed), 1, count + 1))
+    assert found
     for one in found:
         assert low <= one["a"] <= low * factor
         assert one["a"] in (low, low * factor) or one["a"] == float(f"{one['a']:.3g}")

@@ -1,9 +1,13 @@
 """The search that a grid may name: which values are tried, how many trials, and which trials.
 
-In a grid file::
+It has two steps. The bare backbone tries values of the optimiser and of its own; every method then
+tries values of its own at those that the bare backbone chose, so that methods differ by what they
+bring and by nothing else. In a grid file::
 
     search:
+      backbone_trials: 12
       trials: 6
+      run_seed: 2021
       everywhere: {learning_rate: [5.0e-4, 1.0e-3, 2.0e-3]}
       backbones: {FREEDOM: {reg_weight: {low: 1.0e-5, high: 0.01, scale: log}}}
       methods: {T-CE: {drop_rate: [0.02, 0.05, 0.1]}}
@@ -15,19 +19,23 @@ property file says. A grid that writes ``search: table2`` searches as that grid 
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Optional
+
+import numpy as np
 
 from recbole_guider.benchmark.cell import WITHOUT_EFFECT
 from recbole_guider.benchmark.vary import AXES, MEANING
 from recbole_guider.errors import InputError, nearest_name, one_of
 from recbole_guider.property_layers import names, search_of
 from recbole_guider.property_rules import checked
+from recbole_guider.registry import BARE
 
 _EXAMPLE = "Write for example search: {trials: 6, everywhere: {learning_rate: [0.001, 0.002]}}."
 _DIGITS = 3  # of a number drawn from a range: what is published should be short
-_CUBES = 200  # after so many a small space has been met whole, but for about 1 in e^200 of it
+_ROUNDS = 200  # after so many a small space has been met whole, but for about 1 in e^200 of it
 Space = Mapping[str, Any]  # property -> list of values, or a Range
 
 
@@ -69,21 +77,28 @@ class Search:
     """How hyper-parameters are chosen: on validation, with one number of trials for all methods.
 
     Attributes:
-        trials: settings tried for each data set, backbone and method; the first is the property
-            files' own.
+        trials: settings of its own that each method tries on each data set and backbone; the first
+            is its property file's.
+        backbone_trials: settings of backbone and optimiser that the bare backbone tries on each
+            data set; None for as many as ``trials``.
         draw_seed: draws the trials; runs do not depend on it.
         run_seed: the seed that trials run with; None for the grid's first.
-        everywhere: property -> values, for every combination that knows it.
+        everywhere: property -> values, tried with every backbone.
         backbones: backbone -> its space instead of its property file's.
         methods: method -> its space instead of its property file's.
     """
 
     trials: int
+    backbone_trials: Optional[int] = None  # noqa: UP045 (Python 3.9)
     draw_seed: int = 0
     run_seed: Optional[int] = None  # noqa: UP045 (Python 3.9)
     everywhere: Space = field(default_factory=dict)
     backbones: Mapping[str, Space] = field(default_factory=dict)
     methods: Mapping[str, Space] = field(default_factory=dict)
+
+    def count(self, method: str) -> int:
+        """Returns how many trials a method has with each backbone."""
+        return self.trials if method != BARE else self.backbone_trials or self.trials
 
 
 def read_search(content: Any, where: object) -> Search | None:
@@ -94,7 +109,15 @@ def read_search(content: Any, where: object) -> Search | None:
     """
     if content is None:
         return None
-    known = ("trials", "draw_seed", "run_seed", "everywhere", "backbones", "methods")
+    known = (
+        "trials",
+        "backbone_trials",
+        "draw_seed",
+        "run_seed",
+        "everywhere",
+        "backbones",
+        "methods",
+    )
     if not isinstance(content, dict):
         raise InputError(f"search is {content!r}, expected entries", where=where, mend=_EXAMPLE)
     for key in content:
@@ -103,6 +126,11 @@ def read_search(content: Any, where: object) -> Search | None:
             raise InputError(f"unknown entry '{key}'", where=f"{where}: search", mend=mend)
     return Search(
         trials=checked(content.get("trials"), "whole, >= 2", f"{where}: search: trials"),
+        backbone_trials=checked(
+            content.get("backbone_trials"),
+            "whole or null, >= 2",
+            f"{where}: search: backbone_trials",
+        ),
         draw_seed=checked(
             content.get("draw_seed", 0), "whole, >= 0", f"{where}: search: draw_seed"
         ),
@@ -115,66 +143,82 @@ def read_search(content: Any, where: object) -> Search | None:
     )
 
 
-def spaces_of(search: Search, backbone: str, method: str) -> tuple[Space, Space]:
-    """Returns what is tried of a backbone and the optimiser, and what of a method.
-
-    A property in both is the method's.
+def space_of(search: Search, backbone: str, method: str) -> Space:
+    """Returns what a method tries: values of its own; the bare backbone's are the backbone's.
 
     Raises:
         InputError: the ``search`` section of a property file cannot be used.
     """
-    own = search.methods.get(method)
-    if own is None:
-        own = _space(search_of("method", method, backbone), f"method {method}: search")
+    if method != BARE:
+        own = search.methods.get(method)
+        if own is None:
+            own = _space(search_of("method", method, backbone), f"method {method}: search")
+        return own
     shared = search.backbones.get(backbone)
     if shared is None:
         shared = _space(search_of("model", backbone), f"backbone {backbone}: search")
-    shared = {**search.everywhere, **shared}
-    return {key: values for key, values in shared.items() if key not in own}, own
+    return {**search.everywhere, **shared}
 
 
-def trials_of(search: Search, shared: Space, own: Space) -> Iterator[dict[str, Any]]:
-    """Yields settings to try, the best spread first; the first one is empty: nothing is changed.
+def trials_of(
+    space: Space, count: int, defaults: Mapping[str, Any], seed: Any
+) -> Iterator[dict[str, Any]]:
+    """Yields different settings to try; the first one is empty: nothing is changed.
 
-    The n-th settings of two methods on one backbone agree in what both search, so that methods
-    meet the same backbones, each with values of its own. Settings may repeat where a space is
-    small; there are none left when the spaces are used up.
+    In ``count`` trials, the first among them, every value of a property comes up about equally
+    often, and numbers of a range spread evenly over it. A property's draws depend on its name and
+    on nothing else that is searched: methods that share one try the same values of it in the same
+    trials. There are none left when a small space is used up.
 
     Args:
-        search: the number of trials and the seed of the draws.
-        shared: the space of backbone and optimiser.
-        own: the method's space.
+        space: the properties and their values.
+        count: the number of trials wanted, for the spread.
+        defaults: property -> the value that the first trial has.
+        seed: decides the draws; any text or number.
     """
     yield {}
-    ours = _draws(shared, search.trials, search.draw_seed)
-    theirs = _draws(own, search.trials, search.draw_seed + 1)
-    turn = math.lcm(len(ours), len(theirs))
-    for place in range(len(ours) * len(theirs)):
-        # One step aside after each turn, so that every pair comes up once.
-        yield {**ours[place % len(ours)], **theirs[(place + place // turn) % len(theirs)]}
-
-
-def _draws(space: Space, count: int, seed: int) -> list[dict[str, Any]]:
-    """Returns different settings of a space: all of a small one, ``count`` of a large one.
-
-    They are drawn as Latin hypercubes, so that few draws still meet all values of each property
-    about equally often.
-    """
     if not space:
-        return [{}]
-    from scipy.stats import qmc
+        return
+    met: list[dict[str, Any]] = []
+    whole = math.prod(_size(values) for values in space.values())
+    for turn in range(_ROUNDS):
+        columns = {
+            key: _column(values, count, f"{seed} {key} {turn}") for key, values in space.items()
+        }
+        if turn == 0:  # the first trial's values have had their turn
+            columns = {key: _without(column, defaults.get(key)) for key, column in columns.items()}
+        for row in zip(*columns.values()):
+            one = dict(zip(columns, row))
+            if one not in met:
+                met.append(one)
+                yield one
+        if len(met) >= whole:
+            return
 
-    count = int(min(count, math.prod(_size(values) for values in space.values())))
-    cubes = qmc.LatinHypercube(len(space), seed=seed)
-    found: list[dict[str, Any]] = []
-    for _ in range(_CUBES):
-        for point in cubes.random(count):
-            one = {key: _at(space[key], share) for key, share in zip(space, point)}
-            if one not in found:
-                found.append(one)
-        if len(found) >= count:
-            break
-    return found[:count]
+
+def _column(values: Any, count: int, seed: str) -> list[Any]:
+    """Returns draws of one property for ``count`` trials: spread evenly, in any order."""
+    generator = np.random.default_rng(zlib.crc32(seed.encode()))
+    if isinstance(values, Range):
+        from scipy.stats import qmc
+
+        shares = qmc.LatinHypercube(1, seed=generator).random(count)
+        return [values.at(float(share)) for share in shares[:, 0]]
+    order = generator.permutation(len(values))
+    return [values[order[n % len(values)]] for n in generator.permutation(count)]
+
+
+def _without(column: list[Any], default: Any) -> list[Any]:
+    """Returns a column less one draw: the default's, if it is among them."""
+    place = next((n for n, one in enumerate(column) if _is(one, default)), len(column) - 1)
+    return column[:place] + column[place + 1 :]
+
+
+def _is(value: Any, default: Any) -> bool:
+    """Says whether a value is the default; a mapping may state a part of it."""
+    if isinstance(value, Mapping) and isinstance(default, Mapping):
+        return value.items() <= default.items()
+    return bool(value == default)
 
 
 def _size(values: Any) -> float:
@@ -182,12 +226,6 @@ def _size(values: Any) -> float:
     if isinstance(values, Range):
         return values.high - values.low + 1 if values.whole else math.inf
     return len(values)
-
-
-def _at(values: Any, share: float) -> Any:
-    if isinstance(values, Range):
-        return values.at(share)
-    return values[min(int(share * len(values)), len(values) - 1)]
 
 
 def _spaces(content: Any, kind: str, where: str) -> dict[str, Space]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Optional
 
 from recbole_guider.benchmark.cell import Cell, CellName, key_of
-from recbole_guider.benchmark.choosing.search import Search, spaces_of, trials_of
+from recbole_guider.benchmark.choosing.search import Search, space_of, trials_of
 from recbole_guider.benchmark.record import Record
 from recbole_guider.errors import InputError, nearest_name
 
@@ -15,7 +15,10 @@ Kind = tuple[str, str, str]  # data set, backbone, method
 
 
 class Trial(NamedTuple):
-    """One setting that is tried: its cell, which leaves the test split unread, and its values."""
+    """One setting that is tried: its cell, which leaves the test split unread, and its values.
+
+    A method's cell lacks what the bare backbone's trials will choose.
+    """
 
     cell: Cell
     values: Mapping[str, Any]
@@ -26,7 +29,8 @@ class Choice:
     """What validation chose among the trials of a data set, backbone and method.
 
     Attributes:
-        values: property -> value; empty where the property files' own values are best.
+        values: property -> value, the bare backbone's choice among them; empty where the property
+            files' own values are best.
         trial: the chosen trial, from 1; 0 where none finished.
         valid: its value of the validation metric; None where no trial finished.
         asked: how many trials there are.
@@ -41,6 +45,11 @@ class Choice:
     finished: int
     seed: int
 
+    @property
+    def usable(self) -> bool:
+        """Whether cells can go on with the values: some trial has finished, or none was needed."""
+        return self.finished > 0 or self.asked == 0
+
 
 def trial_cells(
     search: Search,
@@ -53,6 +62,7 @@ def trial_cells(
     """Returns the trials of a data set, backbone and method: as many as asked for, all different.
 
     What the user or the grid has set is not searched, nor is the property that the grid varies.
+    Draws differ between data sets and backbones, so that no chance pairing repeats in all of them.
 
     Args:
         search: what is searched.
@@ -66,8 +76,8 @@ def trial_cells(
         InputError: a space names a property that the combination does not know, or a value that it
             cannot have.
     """
-    shared, own = spaces_of(search, kind[1], kind[2])
-    for key in {**shared, **own}:
+    space = space_of(search, kind[1], kind[2])
+    for key in space:
         if key not in known and key not in search.everywhere:
             raise InputError(
                 f"{kind[1]} with {kind[2]} does not know the property",
@@ -75,25 +85,29 @@ def trial_cells(
                 mend=nearest_name(key, known),
             )
     free = known.difference(overrides, {varied})
-    shared, own = (
-        {key: values for key, values in space.items() if key in free} for space in (shared, own)
-    )
+    space = {key: values for key, values in space.items() if key in free}
+    count = search.count(kind[2])
+    defaults = Cell(CellName(*kind, seed), overrides).properties
     found: dict[str, Trial] = {}
-    for values in trials_of(search, shared, own):
+    draw_seed = f"{search.draw_seed} {kind[0]} {kind[1]}"
+    for values in trials_of(space, count, defaults, draw_seed):
         name = CellName(*kind, seed, f"trial={len(found) + 1}")
         cell = Cell(name, {**overrides, **values, "read_test": False})
         found.setdefault(key_of(cell.properties, ""), Trial(cell, values))
-        if len(found) == search.trials:
+        if len(found) == count:
             break
     return tuple(found.values())
 
 
-def choose(trials: Sequence[Trial], records: Sequence[Record | None]) -> Choice:
+def choose(
+    trials: Sequence[Trial], records: Sequence[Record | None], backbone: Mapping[str, Any]
+) -> Choice:
     """Returns the trial with the highest validation metric, the earlier of equal ones.
 
     Args:
         trials: all trials of a kind.
         records: their records in the same order; None for one that failed.
+        backbone: the values that the bare backbone's trials chose; empty for these trials.
     """
     scores = {
         place: record.valid[str(record.config["valid_metric"]).lower()]
@@ -102,7 +116,7 @@ def choose(trials: Sequence[Trial], records: Sequence[Record | None]) -> Choice:
     }
     best = max(scores, key=lambda place: (scores[place], -place), default=-1)
     return Choice(
-        values=dict(trials[best].values) if scores else {},
+        values={**backbone, **trials[best].values} if scores else {},
         trial=best + 1,
         valid=scores.get(best),
         asked=len(trials),

@@ -9,6 +9,7 @@ from recbole_guider.benchmark.cell import Cell, CellName
 from recbole_guider.benchmark.choosing.trials import Choice, Kind, Trial, choose
 from recbole_guider.benchmark.record import Record
 from recbole_guider.benchmark.store import Store
+from recbole_guider.registry import BARE
 
 
 class Tuning:
@@ -18,7 +19,8 @@ class Tuning:
     leaderboard made from it, comes to the same one.
 
     Args:
-        trials: data set, backbone and method -> trials; empty where nothing is searched.
+        trials: data set, backbone and method -> trials, the bare backbone's for every method's;
+            empty where nothing is searched.
         store: where their records are.
     """
 
@@ -41,24 +43,43 @@ class Tuning:
         """
         if kind not in self._settled:
             trials = self.trials[kind]
+            backbone = self._of_backbone(kind, failed)
+            if backbone is None:
+                return None
             records: list[Record | None] = []
-            for trial in trials:
-                record = self.store.record(trial.cell)
-                if record is None and not failed(trial.cell):
-                    return None  # the others need not be read
-                records.append(record)
-            self._settled[kind] = choose(trials, records)
+            if backbone.usable:
+                for trial in trials:
+                    cell = _with(backbone, trial.cell)
+                    record = self.store.record(cell)
+                    if record is None and not failed(cell):
+                        return None  # the others need not be read
+                    records.append(record)
+            self._settled[kind] = choose(trials, records, backbone.values)
         return self._settled[kind]
 
     def resolved(self, cell: Cell, failed: Callable[[Cell], bool]) -> Cell | None:
-        """Returns a cell with the values that its trials chose; None where there are none.
+        """Returns a cell with the values that trials chose for it; None where there are none.
 
-        Without a search, and for a trial, that is the cell itself.
+        For a trial that is what the bare backbone's trials chose, and for one of those, as for any
+        cell without a search, the cell itself.
         """
         kind = cell.name.kind
-        if kind not in self.trials or self.is_trial(cell.name):
+        if kind not in self.trials:
             return cell
-        choice = self.choice(kind, failed)
-        if choice is None or choice.valid is None:
-            return None
-        return Cell(cell.name, {**choice.values, **cell.overrides})
+        trial = self.is_trial(cell.name)
+        choice = self._of_backbone(kind, failed) if trial else self.choice(kind, failed)
+        return _with(choice, cell) if choice is not None and choice.usable else None
+
+    def _of_backbone(self, kind: Kind, failed: Callable[[Cell], bool]) -> Choice | None:
+        """Returns what the bare backbone's trials chose for the trials of a kind.
+
+        For the bare backbone's own that is nothing, out of no trials; None while one is to run.
+        """
+        if kind[2] == BARE:
+            return Choice({}, trial=0, valid=None, asked=0, finished=0, seed=0)
+        return self.choice((*kind[:2], BARE), failed)
+
+
+def _with(choice: Choice, cell: Cell) -> Cell:
+    """Returns a cell with chosen values beneath what was set for it."""
+    return Cell(cell.name, {**choice.values, **cell.overrides})

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Callable
 
+from recbole_guider.registry import BARE
 from recbole_guider.report.board import Board
-from recbole_guider.report.comparison import BARE, Against
+from recbole_guider.report.comparison import Against
 from recbole_guider.report.figures.panels import Drawing, Look, Panel, block_title, looks
 from recbole_guider.report.markdown import SIGNIFICANCE
 from recbole_guider.report.results import ResultKey

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Callable
 
+from recbole_guider.registry import BARE
 from recbole_guider.report.board import Board
-from recbole_guider.report.comparison import BARE
 from recbole_guider.report.detection import LABELS
 from recbole_guider.report.figures.panels import Drawing, Panel, block_title
 from recbole_guider.report.results import Record, cell_key, result_key

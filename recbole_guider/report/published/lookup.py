@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from recbole_guider.property_layers import load_properties, names, property_file
+from recbole_guider.registry import BARE
 from recbole_guider.report.board import Board
-from recbole_guider.report.comparison import BARE
 from recbole_guider.report.markdown import HOLE, percent, table
 from recbole_guider.report.results import ResultKey
 
