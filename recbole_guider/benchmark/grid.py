@@ -14,7 +14,8 @@ from recbole_guider.evaluator.metric_names import parse_metric
 from recbole_guider.property_layers import load_properties, names, property_file
 
 _LISTS = ("datasets", "backbones", "methods", "baselines", "metrics")
-_OTHERS = ("title", "fallback_datasets", "seeds", "overrides", "vary", "search", "figure")
+_OTHERS = ("title", "fallback_datasets", "seeds", "overrides", "vary", "search", "figure",
+           "note")  # fmt: skip
 FIGURES = ("gains", "settings", "training", "scores")  # see recbole_guider.report.figures.drawing
 
 
@@ -38,6 +39,7 @@ class Grid:
         settings: name of a setting, such as ``noise_ratio=0.1`` -> that property's value.
         search: how hyper-parameters are chosen; None for the property files' values.
         figure: kind of the figure beside the tables; None for none.
+        note: what a reader must know before all else; None for nothing.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Grid:
     settings: Mapping[str, Any] = field(default_factory=dict)
     search: Optional[Search] = None  # noqa: UP045
     figure: Optional[str] = None  # noqa: UP045
+    note: Optional[str] = None  # noqa: UP045
 
 
 def load_grid(name: str) -> Grid:
@@ -106,6 +109,7 @@ def load_grid(name: str) -> Grid:
         settings=varied.settings if varied else {},
         search=_search(content.get("search"), path),
         figure=_figure(content, path, varied is not None),
+        note=_text(content, "note", path),
         **axes,
     )
 

@@ -166,6 +166,8 @@ def select(
         settings=of_settings,
         search=search,
     )
+    if grid.note:
+        notes.insert(0, grid.note)
     return Selection(selected, tuple(cells), tuple(notes), absent, tried)
 
 

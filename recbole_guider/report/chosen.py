@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Optional, Protocol
 
+from recbole_guider.registry import BARE
 from recbole_guider.report.board import Board
 from recbole_guider.report.markdown import HOLE, table
 
@@ -16,7 +17,7 @@ class Choice(Protocol):
 
     @property
     def values(self) -> Mapping[str, Any]:
-        """Property -> chosen value; empty where the property files' own values are best."""
+        """Property -> chosen value, the backbone's too; empty for the property files' own."""
 
     @property
     def trial(self) -> int:
@@ -63,24 +64,29 @@ def chosen_table(board: Board, chosen: Mapping[Kind, Choice]) -> list[str]:
             HOLE if choice.valid is None else f"{choice.valid:.4f}",
             HOLE if choice.valid is None else _values(choice.values),
         ])  # fmt: skip
-    seeds = " and ".join(sorted({str(chosen[kind].seed) for kind in order}))
+    seeds = " and ".join(sorted({str(choice.seed) for choice in chosen.values()}))
+    bare = [choice for kind, choice in chosen.items() if kind[2] == BARE]
+    others = [choice for kind, choice in chosen.items() if kind[2] != BARE]
+    budget = f"On each data set the bare backbone had {_budget(bare)}" if bare else ""
+    if others:
+        budget += f"; with the values of the best, every method had {_budget(others)} of its own"
     return [
         table(["", "trial", "validation", "values"], rows),
-        f"Each data set, backbone and method had {_budget(chosen)} with seed {seeds}, the property "
-        "files' own values first; the highest value of the validation metric chose, and the test "
-        "split stayed unread. Other properties are as the property files have them.",
+        f"{budget}, with seed {seeds}. The property files' values came first, the highest value "
+        "of the validation metric chose, and the test split stayed unread. Other properties are as "
+        "the property files have them.",
     ]
 
 
-def _budget(chosen: Mapping[Kind, Choice]) -> str:
-    asked = [choice.asked for choice in chosen.values()]
+def _budget(choices: Sequence[Choice]) -> str:
+    asked = [choice.asked for choice in choices]
     most = max(asked)
     text = f"{most} trial{'s' if most > 1 else ''}"
     if min(asked) < most:
-        text += f" (from {min(asked)} where a method has fewer settings to try)"
-    failed = sum(choice.asked - choice.finished for choice in chosen.values())
+        text += f" (from {min(asked)} where there are no more settings to try)"
+    failed = sum(choice.asked - choice.finished for choice in choices)
     if failed:
-        text += f", of which {failed} failed in all,"
+        text += f" ({failed} failed in all)"
     return text
 
 

@@ -266,3 +266,9 @@ def test_a_grid_file_that_is_no_yaml_names_the_line(write):
 
 def test_a_grid_by_path_is_named_after_its_file(write):
     assert load_grid(write(name="special.yml")).name == "special"
+
+
+def test_a_grids_note_comes_before_all_others(write, here):
+    selection = select(load_grid(write(note="Read this.")), methods=["Base"], command_line=here)
+    assert selection.notes[0] == "Read this."
+    assert len(selection.notes) > 1

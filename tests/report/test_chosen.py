@@ -60,4 +60,5 @@ def test_the_page_shows_a_hole_where_no_trial_finished(board, chosen):
     assert told["ml-100k, BM3 + Base"] == ["1 of 4", "0.2500", "the property files'"]
     assert told["ml-100k, BM3 + WBPR"] == ["3 of 4", "0.5000", "`n_layers` 2, `dropout` 0.3"]
     assert told["ml-100k, BM3 + T-CE"] == ["0 of 4", "—", "—"]
-    assert "4 trials, of which 5 failed in all, with seed 2022" in caption
+    assert "the bare backbone had 4 trials; with" in caption
+    assert "method had 4 trials (5 failed in all) of its own, with seed 2022." in caption
