@@ -44,7 +44,7 @@ def test_table2_is_the_papers_and_ml_100k_stands_in(tmp_path):
 @pytest.mark.parametrize(
     ("name", "count", "settings"),
     [
-        ("table3", 7 * 5, 0),
+        ("table3", 8 * 5, 0),
         ("figure3", 2 * 2 * 3, 0),
         ("figure4", 2 * 3, 0),
         ("figure6", 2 * (1 + 5) * 3, 5),  # the bare backbone knows no transport
