@@ -3,7 +3,9 @@
 Two questions are asked of each result, each a family of its own for Holm's correction: is it
 better than the bare backbone, and is a proposed method better than the best baseline, where *best*
 is decided on validation and the difference measured on test. Both sides of a comparison are
-averaged over the seeds that both have finished; without such a seed there is none.
+averaged over the seeds that both have finished; without such a seed there is none. Two tests are
+made of each: the paired t test over users, which takes the trained models as given, and Clark's
+min F', which takes users and seeds as random samples.
 
 Where a property varies, comparisons are made in each of its settings, and the settings belong to
 one family. A method that does not know the property has one result, which stands in every setting;
@@ -22,7 +24,12 @@ import numpy as np
 
 from recbole_guider.registry import BARE
 from recbole_guider.report.results import Record, Result, ResultKey, average_over_seeds
-from recbole_guider.report.statistics import PairedComparison, compare_many, holm
+from recbole_guider.report.statistics import (
+    PairedComparison,
+    compare_many,
+    compare_users_and_seeds,
+    holm,
+)
 
 _VALUES = 1 << 21  # compared at once on either side: 16 MB
 _Asked = tuple[tuple[ResultKey, ResultKey], str]  # two results, metric
@@ -38,6 +45,8 @@ class Against(NamedTuple):
         seeds: the seeds that both have finished, over which both sides are averaged.
         level: the other method's mean over these seeds.
         settings: the settings of the two results, empty for one that stands in every setting.
+        both_p: p value over users and seeds; nan for fewer than three common seeds.
+        both_p_holm: the same after Holm's correction, in a family of its own.
     """
 
     method: str
@@ -46,10 +55,16 @@ class Against(NamedTuple):
     seeds: tuple[int, ...]
     level: float
     settings: tuple[str, str] = ("", "")
+    both_p: float = math.nan
+    both_p_holm: float = math.nan
 
     def sign(self, level: float) -> int:
-        """Returns 1 for significantly better, -1 for significantly worse, 0 for undecided."""
+        """Returns 1 for significantly better over users, -1 for worse, 0 for undecided."""
         return int(np.sign(self.paired.difference)) if self.p_holm < level else 0
+
+    def over_both(self, level: float) -> bool:
+        """Whether the difference is significant over users, and over users and seeds as well."""
+        return self.sign(level) != 0 and self.both_p_holm < level
 
 
 class Best(NamedTuple):
@@ -205,22 +220,21 @@ def _families(
     compared: list[dict[tuple[ResultKey, str], Against]] = [{} for _ in met]
     for dataset in sorted({ours.dataset for (ours, _), common in seeds.items() if common}):
         pairs = [pair for pair in seeds if pair[0].dataset == dataset and seeds[pair]]
-        paired, levels = _paired(results, {pair: seeds[pair] for pair in pairs}, metrics)
+        made = _paired(results, {pair: seeds[pair] for pair in pairs}, metrics)
         for families, one in zip(compared, met):
             family = [pair for pair in dict.fromkeys(one.values()) if pair in pairs]
             for metric in metrics:
-                adjusted = holm([paired[pair, metric].p_value for pair in family])
-                p_holm = dict(zip(family, adjusted))
-                for place, pair in one.items():
-                    if pair in p_holm:
-                        families[place, metric] = Against(
-                            pair[1].method,
-                            paired[pair, metric],
-                            float(p_holm[pair]),
-                            seeds[pair],
-                            levels[pair, metric],
-                            (pair[0].setting, pair[1].setting),
-                        )
+                p_holm = holm([made[pair, metric].paired.p_value for pair in family])
+                both_p_holm = holm([made[pair, metric].both_p for pair in family])
+                adjusted = {
+                    pair: made[pair, metric]._replace(p_holm=float(p), both_p_holm=float(both))
+                    for pair, p, both in zip(family, p_holm, both_p_holm)
+                }
+                families.update({
+                    (place, metric): adjusted[pair]
+                    for place, pair in one.items()
+                    if pair in adjusted
+                })  # fmt: skip
     return compared
 
 
@@ -228,8 +242,8 @@ def _paired(
     results: Mapping[ResultKey, Result],
     seeds: Mapping[tuple[ResultKey, ResultKey], tuple[int, ...]],
     metrics: Sequence[str],
-) -> tuple[dict[_Asked, PairedComparison], dict[_Asked, float]]:
-    """Compares pairs of results of one data set; also returns the level of each second result.
+) -> dict[_Asked, Against]:
+    """Compares pairs of results of one data set, without correction.
 
     Questions and metrics go together, because they share the bootstrap's resampled users; in parts
     that fill no memory, one on each core.
@@ -238,18 +252,36 @@ def _paired(
     n_users = len(results[asked[0][0][0]].per_user(metrics[0], seeds[asked[0][0]]))
     size = math.ceil(_VALUES / max(n_users, 1))
     parts = [asked[start : start + size] for start in range(0, len(asked), size)]
+    most = max(map(len, seeds.values()))
 
-    def compare(part: list[_Asked]) -> tuple[list[PairedComparison], list[float]]:
-        ours, theirs = (
+    def compare(part: list[_Asked]) -> list[Against]:
+        users = [
             np.stack([results[pair[side]].per_user(metric, seeds[pair]) for pair, metric in part])
             for side in (0, 1)
-        )
-        return compare_many(ours, theirs), [float(values.mean()) for values in theirs]
+        ]
+        runs = np.full((2, len(part), most), np.nan)
+        for row, (pair, metric) in enumerate(part):
+            for side, key in enumerate(pair):
+                means = results[key].means_of[metric]
+                runs[side, row, : len(seeds[pair])] = [means[seed] for seed in seeds[pair]]
+        levels = [float(values.mean()) for values in users[1]]
+        both_p = compare_users_and_seeds(*users, *runs).p_value
+        return [
+            Against(
+                pair[1].method,
+                paired,
+                math.nan,
+                seeds[pair],
+                level,
+                (pair[0].setting, pair[1].setting),
+                float(both),
+            )
+            for (pair, _), paired, level, both in zip(part, compare_many(*users), levels, both_p)
+        ]
 
-    paired: dict[_Asked, PairedComparison] = {}
-    levels: dict[_Asked, float] = {}
     with ThreadPoolExecutor() as pool:  # numpy computes without Python's lock
-        for part, (compared, means) in zip(parts, pool.map(compare, parts)):
-            paired.update(zip(part, compared))
-            levels.update(zip(part, means))
-    return paired, levels
+        return {
+            one: against
+            for part, made in zip(parts, pool.map(compare, parts))
+            for one, against in zip(part, made)
+        }

@@ -109,6 +109,7 @@ class Result:
         valid: its mean over seeds on validation.
         valid_of: seed -> value on validation.
         users_of: metric -> seed -> value of each user, [n_users], users in token order.
+        means_of: metric -> seed -> mean over users.
         mean: metric -> mean over users.
         spread: metric -> standard deviation over seeds of that mean; nan for a single seed.
     """
@@ -120,6 +121,7 @@ class Result:
     valid: float
     valid_of: Mapping[int, float]
     users_of: Mapping[str, Mapping[int, FloatArray]] = field(repr=False)
+    means_of: Mapping[str, Mapping[int, float]]
     mean: Mapping[str, float]
     spread: Mapping[str, float]
 
@@ -216,6 +218,10 @@ def _result(
             one = np.asarray(values[metric.lower()], dtype=np.float64)
             users_of[metric][int(record.cell.seed)] = one if order is None else one[order]
         valid_of[int(record.cell.seed)] = record.valid[valid_metric.lower()]
+    means_of = {
+        metric: {seed: float(one.mean()) for seed, one in values.items()}
+        for metric, values in users_of.items()
+    }
     return Result(
         key=key,
         protocol=group[0].protocol,
@@ -224,11 +230,12 @@ def _result(
         valid=float(np.mean(list(valid_of.values()))),
         valid_of=valid_of,
         users_of=users_of,
+        means_of=means_of,
         mean={
             metric: float(_mean(list(values.values())).mean())
             for metric, values in users_of.items()
         },
-        spread={metric: _spread(list(values.values())) for metric, values in users_of.items()},
+        spread={metric: _spread(list(means.values())) for metric, means in means_of.items()},
     )
 
 
@@ -240,9 +247,8 @@ def _mean(values: Sequence[FloatArray]) -> FloatArray:
     return total / len(values)
 
 
-def _spread(values: Sequence[FloatArray]) -> float:
-    """Returns the standard deviation of the arrays' means; nan for a single one."""
-    means = [float(one.mean()) for one in values]
+def _spread(means: Sequence[float]) -> float:
+    """Returns the standard deviation of the seeds' means; nan for a single one."""
     return float(np.std(means, ddof=1)) if len(means) > 1 else float("nan")
 
 

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from recbole_guider.report.comparison import Against, Best, compare_records
 from recbole_guider.report.results import ResultKey
-from recbole_guider.report.statistics import compare_paired, holm
+from recbole_guider.report.statistics import compare_paired, compare_users_and_seeds, holm
 
 BASELINES = ("Base", "WBPR", "T-CE")
 
@@ -83,9 +84,53 @@ def test_the_numbers_are_those_of_the_paired_comparison(make_record) -> None:
     compared = compare_records(records, ["Recall@5"], ["Base"])
     expected = compare_paired(records[1].per_user["recall@5"], records[0].per_user["recall@5"])
     assert compared.vs_best[key("GUIDER"), "Recall@5"].paired == expected
-    assert compared.vs_base[key("GUIDER"), "Recall@5"] == Against(
-        "Base", expected, expected.p_value, (1,), records[0].per_user["recall@5"].mean()
+    against = compared.vs_base[key("GUIDER"), "Recall@5"]
+    assert (
+        against[:6]
+        == Against(
+            "Base", expected, expected.p_value, (1,), records[0].per_user["recall@5"].mean()
+        )[:6]
     )
+    assert np.isnan([against.both_p, against.both_p_holm]).all()
+
+
+def test_the_test_over_users_and_seeds_is_that_of_the_seeds_that_both_have(make_record) -> None:
+    finished = {"Base": (1, 2, 3, 4, 5), "WBPR": (2, 3, 4), "GUIDER": (1, 2, 3, 4, 6), "BOD": (5,)}
+    made = {
+        (name, seed): make_record((*key(name)[:3], seed), lift=0.001 * (name != "Base"))
+        for name, seeds in finished.items()
+        for seed in seeds
+    }
+    found = compare_records(made.values(), ["Recall@5"], ["Base"]).vs_base
+    raw = {}
+    for name in ("WBPR", "GUIDER", "BOD"):
+        against = found[key(name), "Recall@5"]
+        sides = [
+            np.array([made[side, seed].per_user["recall@5"] for seed in against.seeds])[None]
+            for side in (name, "Base")
+        ]
+        users, seeds = ([side.mean(axis=axis) for side in sides] for axis in (1, 2))
+        raw[name] = compare_users_and_seeds(*users, *seeds).p_value[0]
+        assert against.both_p == pytest.approx(raw[name], nan_ok=True)
+    assert [len(found[key(name), "Recall@5"].seeds) for name in raw] == [3, 4, 1]
+    assert np.isnan(raw["BOD"])  # too few seeds: no statement, and no member of the family
+    adjusted = [found[key(name), "Recall@5"].both_p_holm for name in raw]
+    assert adjusted == pytest.approx(holm(list(raw.values())), nan_ok=True)
+    assert adjusted[:2] != pytest.approx(list(raw.values())[:2])
+
+
+def test_a_gain_that_one_seed_alone_brings_is_significant_over_users_alone(make_record) -> None:
+    def gained(lifts: list[float]) -> Against:
+        records = [make_record((*key("Base")[:3], seed)) for seed in range(5)]
+        records += [
+            make_record((*key("GUIDER")[:3], seed), lift=lift) for seed, lift in enumerate(lifts)
+        ]
+        return compare_records(records, ["Recall@5"], ["Base"]).vs_best[key("GUIDER"), "Recall@5"]
+
+    lucky, steady = gained([0.1, 0, 0, 0, 0]), gained([0.02] * 5)
+    assert lucky.paired.difference == pytest.approx(steady.paired.difference, abs=0.001)
+    assert (lucky.sign(0.05), lucky.over_both(0.05)) == (1, False)
+    assert (steady.sign(0.05), steady.over_both(0.05)) == (1, True)
 
 
 def test_a_comparison_uses_the_seeds_that_both_sides_have_finished(make_record) -> None:
@@ -147,4 +192,7 @@ def test_a_mark_needs_the_adjusted_p_value(ours: float, p_holm: float | None, si
     paired = compare_paired([ours, ours], [0.3, 0.3])
     assert paired.p_value == 0.0
     adjusted = float("nan") if p_holm is None else p_holm
-    assert Against("Base", paired, adjusted, (1,), 0.3).sign(0.05) == sign
+    against = Against("Base", paired, adjusted, (1,), 0.3)
+    assert against.sign(0.05) == sign
+    for both, wanted in ((0.04, sign != 0), (0.06, False), (float("nan"), False)):
+        assert against._replace(both_p_holm=both).over_both(0.05) is wanted
