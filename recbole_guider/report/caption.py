@@ -9,6 +9,7 @@ import numpy as np
 from recbole_guider.registry import BARE
 from recbole_guider.report.board import Board
 from recbole_guider.report.comparison import once
+from recbole_guider.report.statistics import FEWEST_SEEDS
 
 _HASH_SHOWN = 16  # of 64 digits
 _MASKS = {
@@ -25,18 +26,26 @@ def verdicts(board: Board, level: float) -> list[str]:
     """Returns one line for each proposed method: how often it beats what it is compared with."""
     lines = []
     for method in board.proposed():
-        signs = [
-            against.sign(level)
+        found = [
+            (against.sign(level), against.over_both(level))
             for (place, _), against in once(board.comparison.vs_best).items()
             if place.method == method
         ]
-        if signs:
+        if found:
+            better, worse = (
+                _counted(found.count((sign, True)), found.count((sign, False))) for sign in (1, -1)
+            )
             lines.append(
-                f"- **{method}** against {board.rival()}: significantly better in "
-                f"{signs.count(1)}, worse in {signs.count(-1)} and undecided in {signs.count(0)} "
-                f"of {len(signs)} comparisons"
+                f"- **{method}** against {board.rival()}: significantly better in {better}, worse "
+                f"in {worse} and undecided in {found.count((0, False))} of {len(found)} comparisons"
             )
     return lines
+
+
+def _counted(both: int, users: int) -> str:
+    """Returns how often tests reject: ``3 (1 of them over users alone)``."""
+    alone = "over users alone" if users == both + users else f"{users} of them over users alone"
+    return f"{both + users} ({alone})" if users else str(both)
 
 
 def legend(board: Board, level: float) -> str:
@@ -58,9 +67,11 @@ def legend(board: Board, level: float) -> str:
             "Comparisons average both sides over the seeds that both have finished. "
             f"**\\*** / **†**: significantly better / worse than {board.rival()} "
             f"{'of' if several else 'with'} the same backbone{in_setting}"
-            f"{which if several else ''}. Two-sided paired t test over users, p < {level:g} after "
-            f"Holm's correction within each data set and metric{together} "
-            f"({_family_sizes(board)}). "
+            f"{which if several else ''}, in both tests. **(\\*)** / **(†)**: in the first alone: "
+            "these trained models differ for users like these, but another training may turn it. "
+            f"Tests, two-sided, p < {level:g} after Holm's correction within each data set and "
+            f"metric{together} ({_family_sizes(board)}): paired t over users; Clark's min F' over "
+            f"users and seeds ({FEWEST_SEEDS} common seeds or more). "
         )
     if any(0 < len(board.finished(key)) < len(seeds) for key, seeds in board.asked.items()):
         text += "(finished/asked): not all seeds have finished. "

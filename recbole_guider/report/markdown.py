@@ -13,7 +13,7 @@ from recbole_guider.report.results import ResultKey
 
 SIGNIFICANCE = 0.05
 HOLE = "—"
-MARKS = {1: "\\*", -1: "†", 0: ""}
+_MARKS = {1: "\\*", -1: "†"}
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -64,18 +64,26 @@ def value(board: Board, place: ResultKey, metric: str) -> str:
         text = f"**{text}**"
     against = board.comparison.vs_best.get((place, metric))
     if against:
-        text += MARKS[against.sign(SIGNIFICANCE)]
+        text += mark(against)
     finished, asked = len(result.seeds), len(board.asked[key])
     return text if finished == asked else f"{text} ({finished}/{asked})"
 
 
+def mark(against: Against) -> str:
+    """Returns the mark of a comparison: in brackets where it is significant over users alone."""
+    sign = against.sign(SIGNIFICANCE)
+    if sign == 0:
+        return ""
+    return _MARKS[sign] if against.over_both(SIGNIFICANCE) else f"({_MARKS[sign]})"
+
+
 def gained(against: Against) -> str:
     """Returns the relative gain of a comparison with its mark; the baseline must not be 0."""
-    return f"{percent(against.paired.relative_gain)} %{MARKS[against.sign(SIGNIFICANCE)]}"
+    return f"{percent(against.paired.relative_gain)} %{mark(against)}"
 
 
 def p_value(against: Against) -> str:
-    """Returns the p value after Holm's correction."""
+    """Returns the p value over users after Holm's correction."""
     return "p < 0.001" if against.p_holm < 0.001 else f"p {against.p_holm:.3f}"
 
 

@@ -13,7 +13,7 @@ from recbole_guider.report.chosen import Choice, Kind
 from recbole_guider.report.comparison import Against
 from recbole_guider.report.published.lookup import figure_at, notes_on, sources
 from recbole_guider.report.results import ResultKey
-from recbole_guider.report.statistics import compare_paired, wilcoxon_paired
+from recbole_guider.report.statistics import FEWEST_SEEDS, compare_paired, wilcoxon_paired
 
 _RESULT = [
     "dataset", "protocol", "backbone", "method", "metric", "mean", "std_over_seeds",
@@ -32,9 +32,9 @@ _AGAINST = [
 # More on the comparison with the best baseline: the interval of the relative gain, and second
 # opinions, uncorrected, which give no stars.
 _MORE = ["vs_best_gain_low", "vs_best_gain_high", "vs_best_wilcoxon_p", "vs_best_seed_p"]
+# Over users and seeds: the test without which a mark stands in brackets.
+_BOTH = ["vs_best_both_p", "vs_best_both_p_holm", "vs_base_both_p", "vs_base_both_p_holm"]
 _PUBLISHED = ["published", "published_source", "published_note"]
-# Below, a paired t test over seeds' means has next to no power.
-_FEWEST_SEEDS = 3
 
 
 def render_csv(board: Board, chosen: Mapping[Kind, Choice] | None = None) -> str:
@@ -42,8 +42,9 @@ def render_csv(board: Board, chosen: Mapping[Kind, Choice] | None = None) -> str
 
     ``vs_best_*`` compares with the column ``best_baseline``, ``vs_base_*`` with the bare backbone:
     difference of the means, relative gain (a fraction), 95 % bootstrap interval of the difference,
-    t and p of the paired t test, p after Holm's correction, users won, tied and lost, and the
-    seeds that both sides have finished, over which both are averaged.
+    t and p of the paired t test over users, p after Holm's correction, users won, tied and lost,
+    and the seeds that both sides have finished, over which both are averaged. ``both_p`` and
+    ``both_p_holm`` are those of Clark's min F' over users and seeds, where three are in common.
 
     ``vs_best_gain_low`` and ``_high`` are the 95 % bootstrap interval of the relative gain.
 
@@ -63,7 +64,7 @@ def render_csv(board: Board, chosen: Mapping[Kind, Choice] | None = None) -> str
         columns[4:4] = _SETTING
     columns += _CHOSEN if chosen else []
     against = [f"{kind}_{name}" for kind in ("vs_best", "vs_base") for name in _AGAINST]
-    writer.writerow([*columns, *against, *_MORE, *_PUBLISHED])
+    writer.writerow([*columns, *against, *_MORE, *_BOTH, *_PUBLISHED])
     writer.writerows(_rows(board, chosen or {}))
     return text.getvalue()
 
@@ -89,6 +90,8 @@ def _rows(board: Board, chosen: Mapping[Kind, Choice]) -> Iterator[list[str]]:
                     *_against(compared.vs_best.get((place, metric))),
                     *_against(compared.vs_base.get((place, metric))),
                     *_more(board, place, metric),
+                    *_both(compared.vs_best.get((place, metric))),
+                    *_both(compared.vs_base.get((place, metric))),
                     *_published(board, place, metric),
                 ]  # fmt: skip
 
@@ -130,6 +133,10 @@ def _against(against: Against | None) -> list[str]:
     return [*texts, " ".join(map(str, against.seeds))]
 
 
+def _both(against: Against | None) -> list[str]:
+    return [_number(against.both_p), _number(against.both_p_holm)] if against else ["", ""]
+
+
 def _more(board: Board, place: ResultKey, metric: str) -> list[str]:
     """Returns the gain's interval and p of the tests without stars; empty for no comparison."""
     against = board.comparison.vs_best.get((place, metric))
@@ -140,8 +147,8 @@ def _more(board: Board, place: ResultKey, metric: str) -> list[str]:
     seeds = against.seeds
     users = wilcoxon_paired(ours.per_user(metric, seeds), theirs.per_user(metric, seeds))
     p_values = [users.p_value, float("nan")]
-    if len(seeds) >= _FEWEST_SEEDS:
-        means = [[side.users_of[metric][seed].mean() for seed in seeds] for side in (ours, theirs)]
+    if len(seeds) >= FEWEST_SEEDS:
+        means = [[side.means_of[metric][seed] for seed in seeds] for side in (ours, theirs)]
         p_values[1] = compare_paired(*means, resamples=1).p_value
     return [_number(one) for one in (*against.paired.gain_interval, *p_values)]
 

@@ -52,8 +52,9 @@ def gains_by_setting(board: Board) -> list[str]:
     if blocks:
         blocks.append(
             "Difference from the bare backbone in the same setting, relative to its mean, with the "
-            "p value after Holm's correction (a family is a data set and metric, all settings "
-            "together). **\\*** / **†**: significantly better / worse than the bare backbone."
+            "p value over users after Holm's correction (a family is a data set and metric, all "
+            "settings together). **\\*** / **†**: significantly better / worse than the bare "
+            "backbone in both tests; **(\\*)** / **(†)**: over users alone."
         )
     return blocks
 

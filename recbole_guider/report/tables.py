@@ -181,8 +181,8 @@ def _gains(board: Board) -> list[str]:
             blocks.append(table(headers, rows))
     blocks.append(
         "Difference of the means over the seeds that both have finished, relative to the "
-        "baseline's mean, and the 95 % bootstrap interval of this gain over users; p after Holm's "
-        "correction; users won / tied / lost."
+        "baseline's mean, and the 95 % bootstrap interval of this gain over users; p over users "
+        "after Holm's correction; users won / tied / lost."
         + (
             " The best baseline is chosen on validation and need not be the one with the highest "
             "test value."

@@ -8,6 +8,7 @@ from recbole_guider.report import comparison
 from recbole_guider.report.comparison import compare_records
 
 
+@pytest.mark.parametrize("grid", [3], indirect=True)
 @pytest.mark.parametrize("values", [1, 1000])
 def test_parts_change_no_number(cells, make_record, monkeypatch, values):
     records = [make_record(cell, lift=0.01 * place) for place, cell in enumerate(cells)]

@@ -78,7 +78,7 @@ def compared(grid, make_record):
     lifts = {"Base": 0.0, "T-CE": 0.0001, "GUIDER": 0.05}
     records = [
         make_record(("ml-100k", backbone, method, seed), lift=lift)
-        for seed in (1, 2)
+        for seed in (1, 2, 3)
         for method, lift in lifts.items()
         for backbone in ("BM3", "LightGCN")
         if (backbone, method) != ("LightGCN", "Base")
@@ -150,6 +150,13 @@ def test_gains_are_points_with_intervals_filled_where_significant(compared) -> N
         assert list(point.get_xdata()) == [100 * paired.relative_gain]
         assert set(point.get_ydata()) == set(interval.get_ydata()) == {place}
         assert (point.get_markerfacecolor() != "white") is filled
+
+
+def test_gains_without_a_test_over_seeds_are_hollow(compared) -> None:
+    wanted, cells, records = compared
+    kept = [record for record in records if record.cell.seed < 3]
+    ((_, axes),) = drawn((wanted, cells, kept))
+    assert [line.get_markerfacecolor() for line in axes.get_lines()[2::2]] == ["white"] * 2
 
 
 def test_a_line_for_each_method_over_the_values(varied) -> None:

@@ -114,7 +114,7 @@ def column(page, place: int) -> list[str]:
 
 
 def numbers(texts: list[str]) -> list[float]:
-    return [float(text.rstrip("*†")) for text in texts if text != "—"]
+    return [float(text.rstrip("(*†)")) for text in texts if text != "—"]
 
 
 def test_a_head_sorts_and_sorts_back(visit) -> None:

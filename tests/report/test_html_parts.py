@@ -23,7 +23,9 @@ def test_text_is_escaped_once_and_elements_are_not() -> None:
     [
         ("**GUIDER** against `a_b`", "<strong>GUIDER</strong> against <code>a_b</code>"),
         ("**\\*** / **†**: better", "<strong>*</strong> / <strong>†</strong>: better"),
+        ("**(\\*)** / **(†)**", "<strong>(*)</strong> / <strong>(†)</strong>"),
         ("**0.3459**\\*", "<strong>0.3459</strong>*"),
+        ("**0.3459**(\\*)", "<strong>0.3459</strong>(*)"),
         ("failed: `a **b** <i>`", "failed: <code>a **b** &lt;i&gt;</code>"),
         ("[t.csv](t.csv)", '<a href="t.csv">t.csv</a>'),
         ("[t](javascript:alert)", "[t](javascript:alert)"),

@@ -82,6 +82,7 @@ def test_the_caption_holds_the_legend_and_the_sources(boards) -> None:
         "Denoising methods on three backbones. 50 \\% of \\texttt{x\\_y} stands in. Means over",
         r"\textbf{Bold}: the best",
         r"\textbf{$^{*}$} / \textbf{$^{\dagger}$}: significantly better / worse",
+        r"\textbf{($^{*}$)} / \textbf{($^{\dagger}$)}: in the first alone",
         r"p \textless{} 0.05 after Holm's correction",
         "---: no result. Data: baby: 943 users, 1,682 items, protocol mmrec; ml-100k: ",
         r"All numbers: \texttt{table2.csv}.",
@@ -128,6 +129,7 @@ def test_escape(plain: str, latex: str) -> None:
 
 def test_from_markdown() -> None:
     assert from_markdown("**0.1**\\* 0.2† —") == r"\textbf{0.1}$^{*}$ 0.2$^{\dagger}$ ---"
+    assert from_markdown("**0.1**(\\*) 0.2(†)") == r"\textbf{0.1}($^{*}$) 0.2($^{\dagger}$)"
     assert from_markdown("**\\*** / **†**: `a_b` --x") == (
         r"\textbf{$^{*}$} / \textbf{$^{\dagger}$}: \texttt{a\_b} -{}-x"
     )

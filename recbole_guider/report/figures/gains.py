@@ -40,7 +40,8 @@ def draw_gains(board: Board) -> Drawing:
     caption = (
         f"Relative gain of each method over the bare backbone in {metric} at test, with the 95 % "
         "bootstrap interval over users. Filled: significantly different from the bare backbone "
-        f"(paired t test over users, p < {SIGNIFICANCE:g} after Holm's correction); hollow: not."
+        f"(paired t test over users, and min F' over users and seeds, both p < {SIGNIFICANCE:g} "
+        "after Holm's correction); hollow: not."
     )
     return Drawing(tuple(panels), (), caption)
 
@@ -60,7 +61,7 @@ def _painter(gains: Mapping[str, Against], style: Mapping[str, Look]) -> Callabl
             look = style[method]
             gain = 100 * against.paired.relative_gain
             low, high = (100 * end for end in against.paired.gain_interval)
-            filled = against.sign(SIGNIFICANCE) != 0
+            filled = against.over_both(SIGNIFICANCE)
             axes.plot([low, high], [place, place], color=look.colour, linewidth=look.width)
             axes.plot(gain, place, color=look.colour, marker=look.marker, markersize=6,
                       markerfacecolor=look.colour if filled else "white")  # fmt: skip

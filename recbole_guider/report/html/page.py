@@ -24,7 +24,7 @@ _RESULTS = "Test split, mean over users and seeds"
 _COMPARISONS = (
     "Difference of the means over the seeds that both sides have finished and its share of the "
     "other method's mean, each with its 95 % bootstrap interval over users; the users won, tied "
-    "and lost; the paired t test."
+    "and lost; the paired t test over users; Clark's min F' over users and seeds."
 )
 
 

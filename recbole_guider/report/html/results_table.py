@@ -14,15 +14,15 @@ from recbole_guider.report.board import Board
 from recbole_guider.report.comparison import Against
 from recbole_guider.report.html.markup import Html, element, join
 from recbole_guider.report.html.words import box
-from recbole_guider.report.markdown import HOLE, SIGNIFICANCE, percent, value
+from recbole_guider.report.markdown import HOLE, SIGNIFICANCE, mark, percent, value
 from recbole_guider.report.missing import why_absent
 from recbole_guider.report.results import ResultKey
 
-_SIGNS = {1: "*", -1: "†"}
 _SAID = {1: "significantly better", -1: "significantly worse", 0: "undecided"}
+_USERS = " (users alone)"
 _COMPARED = (
     "difference", "95 % interval", "relative gain", "95 % of the gain", "wins / ties / losses",
-    "t", "p", "p after Holm", "seeds",
+    "t", "p", "p after Holm", "p of both", "both after Holm", "seeds",
 )  # fmt: skip
 
 
@@ -74,7 +74,7 @@ def comparisons_table(board: Board, caption: str) -> Html:
             element("th", place.method, scope="row"),
             element("td", metric),
             element("td", against.method, f" ({kind})"),
-            element("td", _SAID[against.sign(SIGNIFICANCE)]),
+            element("td", _verdict(against)),
             *(element("td", text) for text in _compared(against)),
             data_k=_key(board, place, metric),
             data_of=f"{number} {board.metrics.index(metric)}",
@@ -146,7 +146,7 @@ def _value(board: Board, place: ResultKey, metric: str) -> Html:
     if text == HOLE:
         return element("td", HOLE, class_="num hole")
     number, _, seeds = text.partition(" ")
-    plain = number.strip("*\\†")
+    plain = number.strip("*\\†()")
     parts: list[str] = [element("strong", plain) if number.startswith("**") else plain]
     against = board.comparison.vs_best.get((place, metric))
     parts.append(_mark(against) if against else "")
@@ -160,7 +160,12 @@ def _value(board: Board, place: ResultKey, metric: str) -> Html:
 def _mark(against: Against) -> Html:
     sign = against.sign(SIGNIFICANCE)
     kind = "better" if sign > 0 else "worse"
-    return element("sup", _SIGNS[sign], class_=kind) if sign else Html("")
+    return element("sup", mark(against).replace("\\", ""), class_=kind) if sign else Html("")
+
+
+def _verdict(against: Against) -> str:
+    sign = against.sign(SIGNIFICANCE)
+    return _SAID[sign] + (_USERS if sign and not against.over_both(SIGNIFICANCE) else "")
 
 
 def _made(board: Board, place: ResultKey, metric: str) -> Iterator[tuple[str, Against]]:
@@ -184,6 +189,8 @@ def _compared(against: Against) -> list[str]:
         _number(paired.statistic, ".2f"),
         _number(paired.p_value, ".3g"),
         _number(against.p_holm, ".3g"),
+        _number(against.both_p, ".3g"),
+        _number(against.both_p_holm, ".3g"),
         " ".join(map(str, against.seeds)),
     ]
 
