@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from recbole_guider.report.comparison import compare_records
-from recbole_guider.report.statistics import compare_many, holm
+from recbole_guider.report.statistics import compare_many, compare_users_and_seeds, holm
 
 pytestmark = pytest.mark.slow
 
@@ -194,19 +194,67 @@ def test_the_interval_of_the_relative_gain_covers(gain: float) -> None:
     assert np.mean(covered) == pytest.approx(0.95, abs=0.015)
 
 
-def test_runs_that_move_as_a_whole_need_the_test_over_seeds() -> None:
-    """Training luck that all users share: users' test rejects too often, that over seeds does not.
+def trained(
+    generator: np.random.Generator, seeds: int, moved: float, taste: float = 0.0, gain: float = 0.0
+) -> np.ndarray:
+    """Draws 4,000 pairs of methods, [tables, 2, seeds, users]; the first gains ``gain``.
 
-    So a star says that these trained models differ; ``vs_best_seed_p`` asks about the next ones.
+    A run's overall level varies by ``moved``; a method serves some users better by ``taste``, in
+    every run; a user's value in a run varies by .05.
     """
-    generator = np.random.default_rng(37)
-    tables, seeds = 4000, 5
+    tables = 4000
     values = generator.beta(1.0, 6.0, size=(tables, 1, 1, USERS))
     values = values + 0.05 * generator.standard_normal((tables, 2, seeds, USERS))
-    moved = values + 0.004 * generator.standard_normal((tables, 2, seeds, 1))
-    over_users = rejected(*np.moveaxis(moved.mean(axis=2), 1, 0))
-    over_seeds = rejected(*np.moveaxis(moved.mean(axis=3), 1, 0))
-    assert (over_users != 0).mean() > 0.1
-    assert (over_seeds != 0).mean() == pytest.approx(0.05, abs=0.0105)
-    still = rejected(*np.moveaxis(values.mean(axis=2), 1, 0))
-    assert (still != 0).mean() == pytest.approx(0.05, abs=0.0105)
+    values += moved * generator.standard_normal((tables, 2, seeds, 1))
+    values += taste * generator.standard_normal((tables, 2, 1, USERS))
+    values[:, 0] += gain
+    return values
+
+
+def rates(values: np.ndarray) -> tuple[float, float, float]:
+    """Shares of pairs told apart: over users, over seeds, and over both by Clark's min F'."""
+    users = np.moveaxis(values.mean(axis=2), 1, 0)
+    seeds = np.moveaxis(values.mean(axis=3), 1, 0)
+    both = compare_users_and_seeds(*users, *seeds).p_value < 0.05
+    over_users = rejected(*users) != 0
+    # Where both are told apart users alone are as well: a mark's level is that of min F'.
+    assert (over_users[both]).mean() > 0.99
+    return float(over_users.mean()), float((rejected(*seeds) != 0).mean()), float(both.mean())
+
+
+def test_runs_that_move_as_a_whole_need_the_test_over_users_and_seeds() -> None:
+    """Training luck that all users share: users' test rejects too often, min F' does not.
+
+    So a mark in brackets says that these trained models differ, one without asks about the next.
+    """
+    generator = np.random.default_rng(37)
+    for moved, over_users in ((0.0, 0.05), (0.004, 0.25), (0.02, 0.78)):
+        users, seeds, both = rates(trained(generator, 5, moved))
+        assert users == pytest.approx(over_users, abs=0.02)
+        assert seeds == pytest.approx(0.05, abs=0.0105)
+        assert both <= 0.05 + 0.0105
+
+
+def test_methods_with_tastes_of_their_own_need_it_too() -> None:
+    """Which users were drawn decides then, and the test over seeds is the one that is blind."""
+    generator = np.random.default_rng(41)
+    users, seeds, both = rates(trained(generator, 5, 0.0, taste=0.05))
+    assert users == pytest.approx(0.05, abs=0.0105)
+    assert seeds > 0.25
+    assert both <= 0.05 + 0.0105
+    users, seeds, both = rates(trained(generator, 5, 0.004, taste=0.05))
+    assert min(users, seeds) > 0.07
+    assert both <= 0.05 + 0.0105
+
+
+def test_three_seeds_are_the_fewest_and_a_little_bold() -> None:
+    generator = np.random.default_rng(43)
+    for moved in (0.0, 0.004, 0.008, 0.02):
+        assert rates(trained(generator, 3, moved))[2] < 0.085
+
+
+def test_a_gain_that_every_run_brings_keeps_its_mark() -> None:
+    generator = np.random.default_rng(47)
+    found = [rates(trained(generator, 5, 0.004, taste=0.05, gain=gain)) for gain in (0.01, 0.02)]
+    assert found[0][0] > found[0][2] > 0.35  # the price of the second sample
+    assert found[1][2] > 0.9
