@@ -17,18 +17,18 @@ from recbole_guider.trainer.base import MethodTrainer
 
 
 class WeightGenerator(nn.Module):
-    """w = floor + (limit - floor) sigmoid(MLP([e_u ; e_i])), float [b], from vectors [b, d].
+    """w = floor + (1 - floor) sigmoid(MLP([e_u ; e_i])), float [b], from vectors [b, d].
 
     Args:
         size: d.
         width: of the two hidden layers.
-        floor, limit: smallest and largest weight. The map reaches them smoothly: cut off there, a
-            weight would get no gradient and could not come back.
+        floor: smallest weight. The map reaches it smoothly: cut off there, a weight would get no
+            gradient and could not come back.
     """
 
-    def __init__(self, size: int, width: int, floor: float, limit: float) -> None:
+    def __init__(self, size: int, width: int, floor: float) -> None:
         super().__init__()
-        self.floor, self.limit = floor, limit
+        self.floor = floor
         self.layers = nn.Sequential(
             nn.Linear(2 * size, width), nn.ReLU(), nn.Linear(width, width), nn.Linear(width, 1)
         )
@@ -37,7 +37,13 @@ class WeightGenerator(nn.Module):
         """Weights of matching rows; the generator learns, what it reads does not."""
         pairs = torch.cat([users.detach(), items.detach()], dim=1)
         chance = torch.sigmoid(self.layers(pairs)).squeeze(1)
-        return self.floor + (self.limit - self.floor) * chance
+        return self.floor + (1.0 - self.floor) * chance
+
+
+def scaled_to_one(positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:
+    """The weights of a batch, float [b] each, divided by the mean of all 2b."""
+    mean = torch.cat([positive, negative]).mean()
+    return positive / mean, negative / mean
 
 
 def weighted_bpr(
@@ -91,9 +97,13 @@ def matching_distance(real: Tensor, synthetic: Tensor) -> Tensor:
 
 
 class Matching(NamedTuple):
-    """The matching distance of a batch, a scalar, and the weights it depends on, float [b] each."""
+    """The matching distance of a batch, a scalar, and the weights it depends on, float [b] each.
+
+    ``columns``: how many gradient columns, each between 0 and 2, the distance is the sum of.
+    """
 
     distance: Tensor
+    columns: int
     positive: Tensor
     negative: Tensor
 
@@ -101,6 +111,7 @@ class Matching(NamedTuple):
         """What tells a generator that has collapsed, with all weights at one end, from others."""
         return {
             "matching_distance": float(self.distance),
+            "matching_columns": self.columns,
             "positive_mean": float(self.positive.mean()),
             "positive_std": float(self.positive.std(unbiased=False)),
             "negative_mean": float(self.negative.mean()),
@@ -125,17 +136,20 @@ class BODTrainer(MethodTrainer):
     """Two levels: weighted training inside, and outside the generator that gives the weights.
 
     Inner step, every batch, with w+ = G(e_u, e_i) and w- = G(e_u, e_j) held fixed:
-      mean -log sigmoid(w+ s_ui - w- s_uj) + ``alignment_weight`` mean w+ ||e_u^ - e_i^||^2
-      + ``uniformity_weight`` (2 U(users) + U(positives) + U(negatives)) / 4
+      mean -log sigmoid(w+ s_ui - w- s_uj) + ``alignment_weight`` (mean w+ ||e_u^ - e_i^||^2
+      + ``uniformity_ratio`` (2 U(users) + U(positives) + U(negatives)) / 4)
       + the backbone's auxiliary loss.
     Outer step, ``outer_steps`` times before each epoch, on a random batch: G makes the gradients
     of weighted BPR and of weighted alignment in the ID tables point the same way
-    (``matching_distance``), plus ``weight_prior`` mean (w - 1)^2. The recommender stands still
-    meanwhile, in evaluation mode. The first ``warmup_epochs`` have w = 1 and no outer step.
+    (``matching_distance``, a sum over columns), plus ``weight_prior`` times the number of columns
+    times mean (w - 1)^2. The recommender stands still meanwhile, in evaluation mode. The first
+    ``warmup_epochs`` have w = 1 and no outer step.
 
-    Weights lie between ``weight_floor`` and ``weight_limit``, 2 where the paper has 1: a generator
-    that has learned nothing then gives about 1, the warm-up's weight. With 1/2 the weighted terms
-    would be halved against uniformity, which has no weight and soon dominates.
+    The generator's weights, between ``weight_floor`` and 1, are divided by their mean in the batch,
+    which the paper does not do. Weights multiply scores, so a factor that all have in common only
+    sets the temperature of the BPR term: the lower, the more its gradient resembles that of
+    alignment. The scores grow to make up for it, the weights fall again, and so on to the floor.
+    Also, weights around 1/2 would halve the weighted terms against uniformity, which has no weight.
 
     A backbone without a ranking term (BM3) has its own per-sample term weighted by w+, and the
     weighted BPR over drawn negatives, times ``bod_ranking_weight``, on top: w- acts on negatives
@@ -145,7 +159,7 @@ class BODTrainer(MethodTrainer):
       a. weights [b, 1] times scores [b] made [b, b] products: one weight per pair, shapes checked;
       b. the outer w+ read (e_u, e_u): it reads (e_u, e_i);
       c. the generator's regulariser did not depend on it: weight decay, and the prior above;
-      d. one outer step per epoch left the weights near 1/2: ``outer_steps`` and ``weight_limit``;
+      d. one outer step per epoch left the weights near 1/2: ``outer_steps``, and weights of mean 1;
       e. the epoch was chosen on the test split: it is chosen on the validation split, as ever;
       f. gradients of the outer step stayed in the recommender's: they never get there.
     """
@@ -156,7 +170,7 @@ class BODTrainer(MethodTrainer):
         super().__init__(config, model)
         self.warmup_epochs: int = config["warmup_epochs"]
         self.alignment_weight: float = config["alignment_weight"]
-        self.uniformity_weight: float = config["uniformity_weight"]
+        self.uniformity_ratio: float = config["uniformity_ratio"]
         self.ranking_weight: float = (
             1.0 if model.has_ranking_term else float(config["bod_ranking_weight"])
         )
@@ -169,8 +183,7 @@ class BODTrainer(MethodTrainer):
         size = self.model.vector_width()
         with torch.random.fork_rng():
             torch.manual_seed(self.own_seed)
-            floor, limit = config["weight_floor"], config["weight_limit"]
-            made = WeightGenerator(size, config["generator_width"], floor, limit)
+            made = WeightGenerator(size, config["generator_width"], config["weight_floor"])
         self.weight_generator = made.to(device)
         self.weight_optimizer = torch.optim.Adam(
             self.weight_generator.parameters(),
@@ -200,8 +213,8 @@ class BODTrainer(MethodTrainer):
             term = model.positive_term(batch, users, items, vectors)
             loss = loss + (positive_weight * term).mean()
         alignment = weighted_alignment(vectors.users, vectors.positives, positive_weight)
-        loss = loss + self.alignment_weight * alignment
-        loss = loss + self.uniformity_weight * self.mean_uniformity(vectors)
+        sphere = alignment + self.uniformity_ratio * self.mean_uniformity(vectors)
+        loss = loss + self.alignment_weight * sphere
         return loss + model.auxiliary_loss(batch, users, items, vectors)
 
     @torch.no_grad()
@@ -215,10 +228,10 @@ class BODTrainer(MethodTrainer):
         return positive, negative
 
     def weights(self, vectors: BatchVectors) -> tuple[Tensor, Tensor]:
-        """G(e_u, e_i) and G(e_u, e_j), float [b] each."""
+        """G(e_u, e_i) and G(e_u, e_j), float [b] each, with a mean of 1 over both."""
         assert vectors.negatives is not None
         generator = self.weight_generator
-        return (
+        return scaled_to_one(
             generator(vectors.users, vectors.positives),
             generator(vectors.users, vectors.negatives),
         )
@@ -258,16 +271,25 @@ class BODTrainer(MethodTrainer):
     def outer_step(self, batch: Batch) -> Matching:
         """One step of the generator."""
         found = self.match(batch)
-        # Around each weight and not only their mean: they also collapse towards both ends at once.
-        prior = (torch.cat([found.positive, found.negative]) - 1.0).square().mean()
-        objective = found.distance + self.config["weight_prior"] * prior
         parameters = list(self.weight_generator.parameters())
         # Asked for these alone, autograd leaves the recommender's gradients as they are.
-        for parameter, gradient in zip(parameters, torch.autograd.grad(objective, parameters)):
+        gradients = torch.autograd.grad(self.outer_loss(found), parameters)
+        for parameter, gradient in zip(parameters, gradients):
             parameter.grad = gradient
         self.weight_optimizer.step()
         self.weight_optimizer.zero_grad()
-        return Matching(*(part.detach() for part in found))
+        distance, columns, positive, negative = found
+        return Matching(distance.detach(), columns, positive.detach(), negative.detach())
+
+    def outer_loss(self, found: Matching) -> Tensor:
+        """The matching distance and the prior on the weights, a scalar.
+
+        The prior counts once per column: a wider or a further table then moves the weights no
+        more than a narrow one does.
+        """
+        # Around each weight: their mean is 1, but they also collapse towards both ends at once.
+        prior = (torch.cat([found.positive, found.negative]) - 1.0).square().mean()
+        return found.distance + self.config["weight_prior"] * found.columns * prior
 
     def match(self, batch: Batch) -> Matching:
         """How far the gradients of weighted BPR and of weighted alignment are apart."""
@@ -277,12 +299,14 @@ class BODTrainer(MethodTrainer):
         real = self.table_gradients(weighted_bpr(*logits(vectors), positive, negative))
         aligned = weighted_alignment(vectors.users, vectors.positives, positive)
         synthetic = self.table_gradients(aligned)
-        distances = [
-            matching_distance(left, right)
+        pairs = [
+            (left, right)
             for left, right in zip(real, synthetic)
             if left is not None and right is not None
         ]
-        return Matching(torch.stack(distances).sum(), positive, negative)
+        distances = [matching_distance(left, right) for left, right in pairs]
+        columns = sum(left.shape[1] for left, _ in pairs)
+        return Matching(torch.stack(distances).sum(), columns, positive, negative)
 
     def table_gradients(self, loss: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients in the ID tables, differentiable in the weights; None where there is none."""

@@ -16,6 +16,7 @@ from recbole_guider.trainer.bod import (
     WeightGenerator,
     id_tables,
     matching_distance,
+    scaled_to_one,
     uniformity,
     weighted_alignment,
     weighted_bpr,
@@ -127,13 +128,33 @@ def test_matching_does_not_depend_on_the_scale_and_a_dimension_of_zeros_counts_o
 
 def test_weights_are_one_per_pair_between_floor_and_limit():
     torch.manual_seed(0)
-    generator = WeightGenerator(4, 8, floor=0.25, limit=1.5)
+    generator = WeightGenerator(4, 8, floor=0.25)
     users, items = 100 * torch.randn(50, 4), 100 * torch.randn(50, 4)
     weights = generator(users, items).detach()
     assert weights.shape == (50,)
     assert weights.min() == pytest.approx(0.25, abs=0.05)
-    assert weights.max() == pytest.approx(1.5, abs=0.05)
+    assert weights.max() == pytest.approx(1.0, abs=0.05)
     assert not torch.equal(weights, generator(users, users))
+
+
+def test_only_the_ratios_of_a_batchs_weights_count():
+    weights = double(POSITIVE_WEIGHT), double(NEGATIVE_WEIGHT)
+    positive, negative = scaled_to_one(*weights)
+    assert torch.cat([positive, negative]).mean().item() == pytest.approx(1.0)
+    torch.testing.assert_close(positive / negative, weights[0] / weights[1])
+    halves = scaled_to_one(weights[0] / 2, weights[1] / 2)
+    torch.testing.assert_close(halves, (positive, negative))
+
+
+def test_no_generator_changes_the_scale_of_all_scores(tiny_data_path):
+    trainer = built(tiny_data_path)
+    for parameter in trainer.weight_generator.parameters():
+        parameter.data.mul_(5.0)
+    trainer.weight_generator.layers[-1].bias.data.fill_(-4.0)  # weights near their floor
+    found = trainer.match(trainer.random_batch())
+    weights = torch.cat([found.positive, found.negative])
+    assert weights.std() > 0.05
+    assert weights.mean().item() == pytest.approx(1.0, abs=1e-5)
 
 
 def test_an_untrained_generator_gives_the_warm_ups_weight(tiny_data_path):
@@ -146,17 +167,21 @@ def test_the_generator_reads_users_with_their_items(tiny_data_path):
     trainer = built(tiny_data_path)
     batch = trainer.random_batch()
     _, _, vectors = vectors_of(trainer, batch)
-    positive, negative = trainer.weights(vectors)
+    generator = trainer.weight_generator
+    expected = scaled_to_one(
+        generator(vectors.users, vectors.positives), generator(vectors.users, vectors.negatives)
+    )
     found = trainer.match(batch)
-    assert torch.equal(found.positive, positive)
-    assert torch.equal(found.negative, negative)
-    assert torch.equal(positive, trainer.weight_generator(vectors.users, vectors.positives))
-    assert torch.equal(negative, trainer.weight_generator(vectors.users, vectors.negatives))
+    for weights, inner, outer in zip(
+        expected, trainer.weights(vectors), (found.positive, found.negative)
+    ):
+        assert torch.equal(inner, weights)
+        assert torch.equal(outer, weights)
 
 
 @pytest.mark.parametrize("backbone", ["FREEDOM", "BM3"])
 def test_inner_loss_is_the_sum_of_its_terms(tiny_data_path, backbone):
-    trainer = built(tiny_data_path, backbone, alignment_weight=0.7, uniformity_weight=0.3,
+    trainer = built(tiny_data_path, backbone, alignment_weight=0.7, uniformity_ratio=0.3,
                     bod_ranking_weight=0.4, uniformity_sample=16, weight_floor=0.0)  # fmt: skip
     trainer.model.dropout = 0.0
     batch = trainer.random_batch()
@@ -171,7 +196,7 @@ def test_inner_loss_is_the_sum_of_its_terms(tiny_data_path, backbone):
     u, i, j = (functional.normalize(part) for part in vectors)
     aligned = (positive * (u - i).norm(dim=1).square()).mean()
     spread = [torch.pdist(part[:16]).pow(2).mul(-2).exp().mean().log() for part in (u, u, i, j)]
-    expected = ranking + 0.7 * aligned + 0.3 * sum(spread) / 4
+    expected = ranking + 0.7 * (aligned + 0.3 * sum(spread) / 4)
     expected = expected + trainer.model.auxiliary_loss(batch, users, items, vectors)
     torch.testing.assert_close(trainer.batch_loss(batch), expected)
 
@@ -248,10 +273,28 @@ def test_outer_steps_bring_the_gradients_together(tiny_data_path):
 
 def test_the_prior_holds_the_weights_at_one(tiny_data_path):
     trainer = built(tiny_data_path, weight_prior=1e6, generator_learning_rate=0.01)
-    trainer.weight_generator.layers[-1].bias.data.fill_(3.0)
+    trainer.weight_generator.layers[-1].weight.data.mul_(10.0)
     for _ in range(300):
         found = trainer.outer_step(trainer.random_batch())
     assert (torch.cat([found.positive, found.negative]) - 1.0).abs().max() < 0.05
+
+
+@pytest.mark.parametrize("backbone", ["LightGCN", "VBPR"])
+def test_twice_the_columns_leave_the_priors_share_as_it_was(tiny_data_path, backbone):
+    trainer = built(tiny_data_path, backbone, float64=True)
+    trainer.model.eval()
+    batch = trainer.random_batch()
+    for parameter in trainer.weight_generator.parameters():  # the prior has a gradient away from 1
+        parameter.data.mul_(3.0)
+
+    def pull() -> torch.Tensor:
+        parameters = list(trainer.weight_generator.parameters())
+        found = torch.autograd.grad(trainer.outer_loss(trainer.match(batch)), parameters)
+        return torch.cat([part.flatten() for part in found])
+
+    once = pull()
+    trainer.tables = [*trainer.tables, *trainer.tables]
+    torch.testing.assert_close(pull(), 2.0 * once)
 
 
 def test_outer_steps_come_after_the_warm_up(tiny_data_path):
@@ -292,7 +335,7 @@ def test_a_table_without_a_gradient_is_left_out(tiny_data_path):
 def test_with_weights_of_one_and_without_its_terms_it_is_the_backbone(tiny_data_path, backbone):
     own = {"data_path": str(tiny_data_path), **SHORT}
     alone = run(backbone, "tiny", "Base", own)
-    off = {"warmup_epochs": 100, "alignment_weight": 0.0, "uniformity_weight": 0.0}
+    off = {"warmup_epochs": 100, "alignment_weight": 0.0}
     ours = run(backbone, "tiny", "BOD", {**own, **off})
     assert ours["valid_curve"] == alone["valid_curve"]
     assert ours["test_result"] == alone["test_result"]
@@ -300,7 +343,7 @@ def test_with_weights_of_one_and_without_its_terms_it_is_the_backbone(tiny_data_
 
 def test_bm3_without_the_added_terms_is_the_backbone_on_its_own_negatives(tiny_data_path):
     own = {"data_path": str(tiny_data_path), **SHORT}
-    off = {"warmup_epochs": 100, "alignment_weight": 0.0, "uniformity_weight": 0.0}
+    off = {"warmup_epochs": 100, "alignment_weight": 0.0}
     ours = run("BM3", "tiny", "BOD", {**own, **off, "bod_ranking_weight": 0.0})
     assert ours["valid_curve"] == run("BM3", "tiny", "Base", own)["valid_curve"]
 
