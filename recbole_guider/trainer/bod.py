@@ -289,7 +289,8 @@ class BODTrainer(MethodTrainer):
         """
         # Around each weight: their mean is 1, but they also collapse towards both ends at once.
         prior = (torch.cat([found.positive, found.negative]) - 1.0).square().mean()
-        return found.distance + self.config["weight_prior"] * found.columns * prior
+        weight: float = self.config["weight_prior"]
+        return found.distance + weight * found.columns * prior
 
     def match(self, batch: Batch) -> Matching:
         """How far the gradients of weighted BPR and of weighted alignment are apart."""
