@@ -323,4 +323,4 @@ def _with_trials(selection: Selection, cells: Sequence[Cell]) -> list[Cell]:
         for method in dict.fromkeys([BARE, *(cell.name.method for cell in own)]):
             ordered += [trial.cell for trial in selection.trials.get((*block, method), ())]
         ordered += own
-    return list(dict.fromkeys(ordered))
+    return ordered

@@ -94,11 +94,12 @@ def select(
     asked = _ordered(datasets, grid.datasets)
     chosen_datasets, absent, notes = present_datasets(grid, asked, data_path)
     count = grid.seeds if seeds is None else seeds
+    tuned = tuple(dict.fromkeys([BARE, *chosen_methods]))
     known = {
         (d, b, m): known_keys(b, m, d)
         for d in chosen_datasets
         for b in chosen_backbones
-        for m in dict.fromkeys([*chosen_methods, BARE])
+        for m in tuned
     }
     every = frozenset().union(*(own for kind, own in known.items() if kind[2] in chosen_methods))
     varied = {grid.vary: f"{_origin(grid)}vary {grid.vary}"} if grid.vary else {}
@@ -107,6 +108,10 @@ def select(
             hint = nearest_name(key, every)
             raise InputError("no cell of this grid knows the property", where=where, mend=hint)
     start = overrides.pop("seed", None)
+    of_kind = {
+        kind: {key: value for key, value in overrides.items() if key in own}
+        for kind, own in known.items()
+    }
     cells: list[Cell] = []
     search = _search(grid.search, trials)
     tried: dict[Kind, tuple[Trial, ...]] = {}
@@ -115,20 +120,18 @@ def select(
             first = _first_seed(start, resolve(backbone, chosen_methods[0], dataset))
             if search is not None:
                 run_seed = first if search.run_seed is None else search.run_seed
-                for method in dict.fromkeys([BARE, *chosen_methods]):
+                for method in tuned:
                     kind = (dataset, backbone, method)
-                    applied = {k: v for k, v in overrides.items() if k in known[kind]}
                     tried[kind] = trial_cells(
-                        search, kind, run_seed, applied, known[kind], grid.vary
+                        search, kind, run_seed, of_kind[kind], known[kind], grid.vary
                     )
             for seed in range(first, first + count):
                 for place, setting in enumerate(of_settings or [""]):
                     for method in chosen_methods:
-                        own = known[dataset, backbone, method]
-                        applied = {key: value for key, value in overrides.items() if key in own}
-                        name = CellName(dataset, backbone, method, seed)
-                        if grid.vary in own:
-                            applied[grid.vary] = of_settings[setting]
+                        kind = (dataset, backbone, method)
+                        name, applied = CellName(*kind, seed), of_kind[kind]
+                        if grid.vary in known[kind]:
+                            applied = {**applied, grid.vary: of_settings[setting]}
                             cells.append(Cell(name._replace(setting=setting), applied))
                         elif place == 0:
                             cells.append(Cell(name, applied))

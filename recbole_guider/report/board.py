@@ -111,6 +111,10 @@ class Board:
         """Returns the baselines among the methods, of which the best is compared with."""
         return [method for method in self.baselines if method in self.methods]
 
+    def has_choice(self) -> bool:
+        """Whether there are several of them, so that validation chooses the best."""
+        return len(self.rivals()) > 1
+
     def rival(self) -> str:
         """Names in words what proposed methods are compared with."""
         rivals = self.rivals()

@@ -61,7 +61,7 @@ def legend(board: Board, level: float) -> str:
         in_setting, together = (
             (" in the same setting", ", all settings together") if board.vary else ("", "")
         )
-        several = len(board.rivals()) > 1
+        several = board.has_choice()
         which = f", whichever of {_shown(board)} has the highest validation {' or '.join(metrics)}"
         text += (
             "Comparisons average both sides over the seeds that both have finished. "

@@ -67,7 +67,7 @@ def chosen_table(board: Board, chosen: Mapping[Kind, Choice]) -> list[str]:
     seeds = " and ".join(sorted({str(choice.seed) for choice in chosen.values()}))
     bare = [choice for kind, choice in chosen.items() if kind[2] == BARE]
     others = [choice for kind, choice in chosen.items() if kind[2] != BARE]
-    budget = f"On each data set the bare backbone had {_budget(bare)}" if bare else ""
+    budget = f"On each data set the bare backbone had {_budget(bare)}"
     if others:
         budget += f"; with the values of the best, every method had {_budget(others)} of its own"
     return [

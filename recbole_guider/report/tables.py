@@ -160,7 +160,7 @@ def _results_table(board: Board, datasets: Sequence[str]) -> str:
 
 def _gains(board: Board) -> list[str]:
     """Returns, for each data set, the proposed methods against what they are compared with."""
-    compared, several = board.comparison, len(board.rivals()) > 1
+    compared, several = board.comparison, board.has_choice()
     baseline = "best baseline" if several else "compared with"
     blocks: list[str] = []
     for dataset in board.datasets:

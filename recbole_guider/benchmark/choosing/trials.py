@@ -45,11 +45,6 @@ class Choice:
     finished: int
     seed: int
 
-    @property
-    def usable(self) -> bool:
-        """Whether cells can go on with the values: some trial has finished, or none was needed."""
-        return self.finished > 0 or self.asked == 0
-
 
 def trial_cells(
     search: Search,

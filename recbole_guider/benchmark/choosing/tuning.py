@@ -42,19 +42,18 @@ class Tuning:
             failed: whether a trial without a record counts as failed, and not as still to run.
         """
         if kind not in self._settled:
-            trials = self.trials[kind]
-            backbone = self._of_backbone(kind, failed)
-            if backbone is None:
+            bare = None if kind[2] == BARE else self.choice((*kind[:2], BARE), failed)
+            if bare is None and kind[2] != BARE:
                 return None
             records: list[Record | None] = []
-            if backbone.usable:
-                for trial in trials:
-                    cell = _with(backbone, trial.cell)
-                    record = self.store.record(cell)
-                    if record is None and not failed(cell):
-                        return None  # the others need not be read
-                    records.append(record)
-            self._settled[kind] = choose(trials, records, backbone.values)
+            for trial in self.trials[kind]:
+                cell = trial.cell if bare is None else _with(bare, trial.cell)
+                record = None if cell is None else self.store.record(cell)
+                if record is None and cell is not None and not failed(cell):
+                    return None  # the others need not be read
+                records.append(record)
+            chosen = {} if bare is None else bare.values
+            self._settled[kind] = choose(self.trials[kind], records, chosen)
         return self._settled[kind]
 
     def resolved(self, cell: Cell, failed: Callable[[Cell], bool]) -> Cell | None:
@@ -66,20 +65,16 @@ class Tuning:
         kind = cell.name.kind
         if kind not in self.trials:
             return cell
-        trial = self.is_trial(cell.name)
-        choice = self._of_backbone(kind, failed) if trial else self.choice(kind, failed)
-        return _with(choice, cell) if choice is not None and choice.usable else None
-
-    def _of_backbone(self, kind: Kind, failed: Callable[[Cell], bool]) -> Choice | None:
-        """Returns what the bare backbone's trials chose for the trials of a kind.
-
-        For the bare backbone's own that is nothing, out of no trials; None while one is to run.
-        """
-        if kind[2] == BARE:
-            return Choice({}, trial=0, valid=None, asked=0, finished=0, seed=0)
-        return self.choice((*kind[:2], BARE), failed)
+        if self.is_trial(cell.name):
+            if kind[2] == BARE:
+                return cell
+            kind = (*kind[:2], BARE)
+        choice = self.choice(kind, failed)
+        return None if choice is None else _with(choice, cell)
 
 
-def _with(choice: Choice, cell: Cell) -> Cell:
-    """Returns a cell with chosen values beneath what was set for it."""
+def _with(choice: Choice, cell: Cell) -> Cell | None:
+    """Returns a cell with chosen values beneath what was set for it; None where none were found."""
+    if choice.valid is None:
+        return None
     return Cell(cell.name, {**choice.values, **cell.overrides})

@@ -173,7 +173,7 @@ def _made(board: Board, place: ResultKey, metric: str) -> Iterator[tuple[str, Ag
     best = board.comparison.vs_best.get((place, metric))
     bare = board.comparison.vs_base.get((place, metric))
     if best:
-        yield "best baseline" if len(board.rivals()) > 1 else "reference", best
+        yield "best baseline" if board.has_choice() else "reference", best
     if bare:
         yield "bare backbone", bare
 
