@@ -76,6 +76,8 @@ def parser() -> Parser:
     made.add_argument("--plan", action="store_true", help="say what would run; run nothing")
     made.add_argument("--report", action="store_true",
                       help="render what has finished; run nothing")  # fmt: skip
+    made.add_argument("--costs", action="store_true",
+                      help="say what finished cells have cost; run nothing")  # fmt: skip
     made.add_argument(
         "--only", metavar="CELL", help="run this cell: data set/backbone/method/seed[/setting]"
     )
@@ -129,7 +131,7 @@ def _main(given: list[str]) -> int:
         files=names_in(options.config_files),
         command_line=properties,
     )
-    if not (options.plan or options.verify):  # these write no tables
+    if not (options.plan or options.costs or options.verify):  # these write no tables
         _require_folder(Path(options.leaderboard), "--leaderboard")
     from recbole_guider.benchmark.job import Job
 
@@ -147,6 +149,8 @@ def _main(given: list[str]) -> int:
     if options.plan:
         print(job.plan())
         return OK
+    if options.costs:
+        return _costs(job)
     how: dict[str, Any] = {}
     if options.executor == "ray":
         from recbole_guider.benchmark.crews.ray_crew import on_ray
@@ -161,6 +165,18 @@ def _main(given: list[str]) -> int:
     if options.verify:
         return _verify(job, options.verify, how)
     return _run(job, Path(options.leaderboard), how)
+
+
+def _costs(job: Job) -> int:
+    from recbole_guider.report.costs import cost_table
+
+    job.prepare_data()
+    board = job.board()
+    if not board["records"]:
+        print("No cell has finished.")
+    else:
+        print(cost_table(board["cells"], board["records"]))
+    return OK
 
 
 def _verify(job: Job, cells: int, how: Mapping[str, Any]) -> int:
@@ -281,7 +297,7 @@ def _repeat(given: Sequence[str], cell: str) -> str:
     """Returns the command that runs one cell of this command's grid alone."""
     kept, skip = [], False
     for argument in given:
-        if skip or argument in ("--plan", "--report") or argument.startswith("--only="):
+        if skip or argument in ("--plan", "--report", "--costs") or argument.startswith("--only="):
             skip = False
         elif argument == "--only":
             skip = True

@@ -15,19 +15,20 @@ from recbole_guider.benchmark import cell, job
 ROOT = Path(__file__).parents[2]
 LEADERBOARD = ROOT / "leaderboard"
 SHOWN = "Recall@20"  # in the tables of the READMEs
-KEYS = ("dataset", "backbone", "method", "metric")
+KEYS = ("dataset", "backbone", "method", "setting", "metric")
+GRIDS = sorted(path.stem for path in (LEADERBOARD / "published").glob("*.tex"))
 
 
 def numbers(path):
-    """(data set, backbone, method, metric) -> a row of a page's CSV."""
+    """(data set, backbone, method, setting, metric) -> a row of a page's CSV."""
     with path.open(newline="") as stream:
-        return {tuple(row[key] for key in KEYS): row for row in csv.DictReader(stream)}
+        return {tuple(row.get(key, "") for key in KEYS): row for row in csv.DictReader(stream)}
 
 
-def tables(page):
-    """Every table of a Markdown page as rows, each a mapping of its header's words."""
+def tables(text):
+    """Every table of a Markdown text as rows, each a mapping of its header's words."""
     header = None
-    for line in page.read_text(encoding="utf-8").splitlines():
+    for line in text.splitlines():
         if not line.startswith("|"):
             header = None
             continue
@@ -38,24 +39,35 @@ def tables(page):
             yield dict(zip(header, cells))
 
 
-@pytest.mark.parametrize("page", ["README.md", "leaderboard/README.md"])
-def test_every_number_beside_a_backbone_is_a_published_one(page):
-    published = numbers(LEADERBOARD / "published" / "table2.csv")
-    methods = {method for _, _, method, _ in published}
+def page_of(row, pages):
+    """The first page, and its methods, that has all methods of a row for its backbone."""
+    known = {method for page in pages.values() for _, _, method, *_ in page}
+    named = known & set(row)
+    for page in pages.values():
+        of = {key[2] for key in page if key[:2] == (row["data set"], row["backbone"])}
+        if named <= of:
+            return page, named
+    raise AssertionError(f"no page has all of {row}")
+
+
+@pytest.mark.parametrize("readme", ["README.md", "leaderboard/README.md"])
+def test_every_number_beside_a_backbone_is_a_published_one(readme):
+    pages = {grid: numbers(LEADERBOARD / "published" / f"{grid}.csv") for grid in GRIDS}
     checked = 0
-    for row in tables(ROOT / page):
-        if not {"data set", "backbone"} <= set(row):
+    for row in tables((ROOT / readme).read_text(encoding="utf-8")):
+        if not {"data set", "backbone"} <= set(row) or "median of a run" in row:
             continue
+        published, named = page_of(row, pages)
         of = (row["data set"], row["backbone"])
-        for method in methods & set(row):
-            mean = float(published[(*of, method, SHOWN)]["mean"])
+        for method in named:
+            mean = float(published[(*of, method, "", SHOWN)]["mean"])
             assert row[method] == f"{mean:.4f}".lstrip("0"), (of, method)
             checked += 1
         for header, text in row.items():
             found = re.fullmatch(r"(\S+) over the (best baseline|bare backbone)", header)
             if found:
                 family = "vs_best" if found[2] == "best baseline" else "vs_base"
-                against = published[(*of, found[1], SHOWN)]
+                against = published[(*of, found[1], "", SHOWN)]
                 gain = 100 * float(against[f"{family}_relative_gain"])
                 p = float(against[f"{family}_p_holm"])
                 shown = "p < .001" if p < 0.001 else f"p {p:.3f}".replace("0.", ".")
@@ -64,22 +76,40 @@ def test_every_number_beside_a_backbone_is_a_published_one(page):
     assert checked > 0
 
 
-def test_the_published_pages_follow_from_the_published_records(tmp_path, monkeypatch):
-    """The data sets need not be here: records are found by the content hashes published beside."""
-    published = numbers(LEADERBOARD / "published" / "table2.csv")
-    datasets = dict.fromkeys(dataset for dataset, *_ in published)
-    hashes = {}
-    for name in datasets:
-        described = json.loads((LEADERBOARD / "data" / f"{name}.json").read_text())
-        hashes[name] = described["content hash"]
-        (tmp_path / name).mkdir()
-        (tmp_path / name / f"{name}.inter").touch()
+@pytest.fixture
+def of_published_records(tmp_path, monkeypatch):
+    """Runs the command line on the published records of a grid; returns the exit code.
+
+    The data sets need not be here: records are found by the content hashes published beside.
+    """
+    hashes = {
+        path.stem: json.loads(path.read_text())["content hash"]
+        for path in (LEADERBOARD / "data").glob("*.json")
+    }
     monkeypatch.setattr(cell, "fingerprint", lambda _, name: hashes[name])
     monkeypatch.setattr(job, "ensure_prepared", lambda *_: None)
-    given = ["--grid", "table2", "--datasets", ",".join(datasets), f"--data_path={tmp_path}"]
-    folders = ["--results", str(LEADERBOARD / "results"), "--leaderboard", str(tmp_path / "board")]
-    assert cli.main([*given, *folders, "--report"]) == 0
-    found = numbers(next((tmp_path / "board").glob("table2*.csv")))
+
+    def run(grid, *arguments):
+        published = numbers(LEADERBOARD / "published" / f"{grid}.csv")
+        datasets = dict.fromkeys(dataset for dataset, *_ in published)
+        for name in datasets:
+            (tmp_path / name).mkdir(exist_ok=True)
+            (tmp_path / name / f"{name}.inter").touch()
+        given = ["--grid", grid, "--datasets", ",".join(datasets), f"--data_path={tmp_path}"]
+        return cli.main([*given, "--results", str(LEADERBOARD / "results"), *arguments])
+
+    return run
+
+
+@pytest.mark.parametrize("grid", GRIDS)
+def test_the_published_pages_follow_from_the_published_records(
+    tmp_path, of_published_records, grid
+):
+    published = numbers(LEADERBOARD / "published" / f"{grid}.csv")
+    board = tmp_path / "board"
+    assert of_published_records(grid, "--leaderboard", str(board), "--report") == 0
+    page = next(path for path in board.glob("*.csv") if not path.stem.endswith("-detection"))
+    found = numbers(page)
     assert set(found) == set(published)
     for key, row in published.items():
         for name, text in row.items():
@@ -87,3 +117,16 @@ def test_the_published_pages_follow_from_the_published_records(tmp_path, monkeyp
                 assert float(found[key][name]) == pytest.approx(float(text), rel=1e-9, abs=1e-12)
             except ValueError:
                 assert found[key][name] == text, (key, name)
+
+
+def test_the_costs_beside_them_are_those_of_the_published_records(of_published_records, capsys):
+    shown = [
+        row
+        for row in tables((LEADERBOARD / "README.md").read_text(encoding="utf-8"))
+        if "median of a run" in row
+    ]
+    assert shown
+    assert of_published_records("table2", "--costs") == 0
+    told = list(tables(capsys.readouterr().out))
+    for row in shown:
+        assert any(row.items() <= one.items() for one in told), row
