@@ -21,7 +21,7 @@ from recbole_guider.property_rules import EACH, check_kind, checked
 
 # Keys that describe a property file to its reader and are no properties themselves.
 DESCRIPTIVE_KEYS = frozenset(
-    {"download", "how_to_get", "preparation", "published", "search", "valid"}
+    {"about", "download", "how_to_get", "preparation", "published", "search", "valid"}
 )
 
 
@@ -96,6 +96,11 @@ def load_properties(path: str | Path) -> dict[str, Any]:
             "does not hold 'key: value' pairs", where=path, mend="Write one 'key: value' a line."
         )
     return content
+
+
+def described(kind: str, name: str, key: str) -> Any:
+    """Returns what a property file says under a descriptive key; None without file or key."""
+    return load_properties(property_file(kind, name)).get(key) if name in names(kind) else None
 
 
 def parse_value(text: str) -> Any:

@@ -7,7 +7,7 @@ from pathlib import Path
 from recbole_guider.benchmark.grid import Grid
 from recbole_guider.data.prepare import installed, not_installed
 from recbole_guider.errors import InputError, nearest_name
-from recbole_guider.property_layers import load_properties, names, property_file
+from recbole_guider.property_layers import described, names
 
 
 def present_datasets(
@@ -67,7 +67,7 @@ def present_datasets(
 
 def _how_to_get(dataset: str) -> str:
     """Returns the advice of a data set's property file; nothing for one that the suite brings."""
-    return str(load_properties(property_file("dataset", dataset)).get("how_to_get") or "")
+    return str(described("dataset", dataset, "how_to_get") or "")
 
 
 def _brought() -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from recbole_guider.property_layers import described
 from recbole_guider.registry import BARE
 from recbole_guider.report.board import Board
 from recbole_guider.report.comparison import once
@@ -77,6 +78,9 @@ def legend(board: Board, level: float) -> str:
         text += "(finished/asked): not all seeds have finished. "
     if any(not board.finished(key) for key in board.asked):
         text += "—: no result, see below. "
+    for dataset in board.datasets:
+        about = described("dataset", dataset, "about")
+        text += f"{dataset}: {' '.join(about.split())}. " if about else ""
     return text.rstrip()
 
 

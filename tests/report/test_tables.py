@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import locale
 import random
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from recbole_guider.errors import InputError
+from recbole_guider.property_layers import described
 from recbole_guider.report.tables import render
 
 LIFTS = {"Base": 0.0, "WBPR": -0.004, "T-CE": 0.001, "GUIDER": 0.02}
@@ -249,6 +252,22 @@ def test_csv_holds_full_precision(tmp_path, grid, cells, records) -> None:
     assert float(row["vs_best_p"]) <= float(row["vs_best_p_holm"])
     base = next(r for r in numbers if r["method"] == "Base")
     assert base["vs_base_p"] == base["vs_best_p"] == ""
+
+
+@pytest.mark.parametrize("dataset", ["tiktok", "baby-rec", "microlens50k"])
+def test_a_caption_says_what_is_to_be_known_of_a_data_set(tmp_path, grid, make_record, dataset):
+    """Features that are reconstructed or not the papers' must not pass for the papers'."""
+    cells = [(dataset, "BM3", "Base", 2022, ""), (dataset, "BM3", "GUIDER", 2022, "")]
+    paths = render(grid, cells, [make_record(cell) for cell in cells], {}, tmp_path)
+    about = " ".join(described("dataset", dataset, "about").split())
+    assert re.search(r"reconstructed|the papers had text", about)
+    legend = next(
+        line
+        for line in paths[0].read_text(encoding="utf-8").splitlines()
+        if line.startswith("Means over users")
+    )
+    assert legend.endswith(f" {dataset}: {about}.")
+    assert about in html.unescape(paths[-1].read_text(encoding="utf-8"))
 
 
 def test_the_caption_says_how_the_numbers_were_made(tmp_path, grid, cells, records) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from recbole_guider.data.prepare import ml100k
 from recbole_guider.errors import InputError, nearest_name
-from recbole_guider.property_layers import load_properties, names, property_file
+from recbole_guider.property_layers import described, names
 
 _EMBEDDED = {"ml-100k": ml100k.prepare}
 
@@ -56,7 +56,7 @@ def not_installed(name: str, folder: Path) -> InputError:
     present = installed(folder.parent)
     available = f"Installed there: {', '.join(present) if present else 'none'}"
     if name in names("dataset"):
-        how = load_properties(property_file("dataset", name)).get("how_to_get")
+        how = described("dataset", name, "how_to_get")
         advice = f"{how} {available}" if how else available
         return InputError(f"data set '{name}' is not installed", where=folder, mend=advice)
     known = nearest_name(name, {*names("dataset"), *present})

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from recbole_guider.property_layers import load_properties, names, property_file
+from recbole_guider.property_layers import described, load_properties
 from recbole_guider.registry import BARE
 from recbole_guider.report.board import Board
 from recbole_guider.report.markdown import HOLE, percent, table
@@ -79,9 +79,7 @@ def sources() -> dict[str, Source]:
 @functools.cache
 def counterpart(kind: str, name: str) -> Counterpart:
     """Returns what a ``dataset`` or ``method`` is called in the papers: its own name by default."""
-    stated: dict[str, str] = {}
-    if name in names(kind):
-        stated = load_properties(property_file(kind, name)).get("published") or {}
+    stated: dict[str, str] = described(kind, name, "published") or {}
     return Counterpart(stated.get("as", name), " ".join(stated.get("note", "").split()))
 
 
