@@ -18,6 +18,7 @@ from recbole_guider.report.board import Board, arrange
 from recbole_guider.report.chosen import Choice, Kind, chosen_table
 from recbole_guider.report.comparison import Against
 from recbole_guider.report.detection import detection_csv, detection_table
+from recbole_guider.report.early_ends import early_ends
 from recbole_guider.report.figures.drawing import drawing_of, render_svg
 from recbole_guider.report.figures.ranks import ranks_svg
 from recbole_guider.report.html.page import render_page
@@ -109,7 +110,7 @@ def render_markdown(
         blocks += results_by_setting(board)
     else:
         blocks += [_results_table(board, datasets) for datasets in _side_by_side(board)]
-    blocks.append(caption.legend(board, SIGNIFICANCE))
+    blocks += [caption.legend(board, SIGNIFICANCE), early_ends(board)]
     holes = missing(board)
     if holes:
         blocks += ["## Missing", "\n".join(holes)]
