@@ -11,6 +11,11 @@ from recbole_guider.report.markdown import HOLE, table
 
 Kind = tuple[str, str, str]  # data set, backbone, method
 
+_BEYOND = (
+    " (lowest), (highest): of the values tried; better ones may lie beyond, and where they are the "
+    "bare backbone's, a method's gain over it may be what they would have gained."
+)
+
 
 class Choice(Protocol):
     """What the report reads of a choice; the runner's choices are of this shape."""
@@ -39,6 +44,10 @@ class Choice(Protocol):
     def seed(self) -> int:
         """The seed that they ran with."""
 
+    @property
+    def ends(self) -> Mapping[str, str]:
+        """Property -> ``lowest`` or ``highest``, where the chosen value is that of those tried."""
+
 
 def chosen_table(board: Board, chosen: Mapping[Kind, Choice]) -> list[str]:
     """Returns a table of the values chosen for each data set, backbone and method, and a caption.
@@ -62,7 +71,7 @@ def chosen_table(board: Board, chosen: Mapping[Kind, Choice]) -> list[str]:
             f"{kind[0]}, {kind[1]} + {kind[2]}",
             f"{choice.trial} of {choice.asked}",
             HOLE if choice.valid is None else f"{choice.valid:.4f}",
-            HOLE if choice.valid is None else _values(choice.values),
+            HOLE if choice.valid is None else _values(choice),
         ])  # fmt: skip
     seeds = " and ".join(sorted({str(choice.seed) for choice in chosen.values()}))
     bare = [choice for kind, choice in chosen.items() if kind[2] == BARE]
@@ -74,7 +83,8 @@ def chosen_table(board: Board, chosen: Mapping[Kind, Choice]) -> list[str]:
         table(["", "trial", "validation", "values"], rows),
         f"{budget}, with seed {seeds}. The property files' values came first, the highest value "
         "of the validation metric chose, and the test split stayed unread. Other properties are as "
-        "the property files have them.",
+        "the property files have them."
+        + (_BEYOND if any(chosen[kind].ends for kind in order) else ""),
     ]
 
 
@@ -90,10 +100,14 @@ def _budget(choices: Sequence[Choice]) -> str:
     return text
 
 
-def _values(values: Mapping[str, Any]) -> str:
-    if not values:
-        return "the property files'"
-    return ", ".join(f"`{key}` {_text(value)}" for key, value in values.items())
+def _values(choice: Choice) -> str:
+    parts = [f"`{key}` {_text(value)}{_end(choice, key)}" for key, value in choice.values.items()]
+    own = [f"`{key}`{_end(choice, key)}" for key in choice.ends if key not in choice.values]
+    return ", ".join([*(parts or ["the property files'"]), *own])
+
+
+def _end(choice: Choice, key: str) -> str:
+    return f" ({choice.ends[key]})" if key in choice.ends else ""
 
 
 def _text(value: Any) -> str:

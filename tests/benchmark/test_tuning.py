@@ -221,3 +221,23 @@ def test_equal_trials_go_to_the_earlier_one():
     assert (chosen.valid, chosen.asked, chosen.finished, chosen.seed) == (0.3, 4, 3, 7)
     nothing = choose(trials, [None] * 4, {})
     assert (nothing.trial, nothing.values, nothing.valid) == (0, {}, None)
+
+
+@pytest.mark.parametrize(
+    ("best", "ends"),
+    [
+        (0, {}),  # the property files' rate, 0.001, which lies between the others
+        (1, {"learning_rate": "lowest"}),
+        (3, {"learning_rate": "highest"}),
+    ],
+)
+def test_a_choice_at_the_end_of_what_was_tried_says_so(best, ends):
+    tried = [
+        {}, {"learning_rate": 0.0001, "n_layers": 1},
+        {"learning_rate": 0.002, "n_layers": 2}, {"learning_rate": 0.01, "n_layers": 2},
+    ]  # fmt: skip
+    trials = [Trial(Cell(CellName("tiny", "BM3", "Base", 7), values), values) for values in tried]
+    assert trials[0].cell.properties["learning_rate"] == 0.001
+    records = [Finished(0.3 if place == best else 0.1) for place in range(4)]
+    # n_layers has two values in all, so that each of them is an end.
+    assert choose(trials, records, {}).ends == ends

@@ -20,6 +20,7 @@ class Chosen(NamedTuple):
     asked: int = 4
     finished: int = 4
     seed: int = 2022
+    ends: dict = {}  # noqa: RUF012 (of a tuple)
 
 
 @pytest.fixture
@@ -62,3 +63,12 @@ def test_the_page_shows_a_hole_where_no_trial_finished(board, chosen):
     assert told["ml-100k, BM3 + T-CE"] == ["0 of 4", "—", "—"]
     assert "the bare backbone had 4 trials; with" in caption
     assert "method had 4 trials (5 failed in all) of its own, with seed 2022." in caption
+    assert "beyond" not in caption
+
+
+def test_the_page_says_which_values_are_the_last_that_were_tried(board, chosen):
+    values = {"n_layers": 2, "dropout": 0.3}
+    chosen["ml-100k", "BM3", "Base"] = Chosen(values, 2, 0.25, ends={"dropout": "lowest"})
+    table, caption = chosen_table(board, chosen)
+    assert "| `n_layers` 2, `dropout` 0.3 (lowest) |" in table
+    assert "(lowest), (highest): of the values tried; better ones may lie beyond" in caption

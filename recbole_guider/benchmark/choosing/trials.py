@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Optional
 
 from recbole_guider.benchmark.cell import Cell, CellName, key_of
@@ -12,6 +12,8 @@ from recbole_guider.benchmark.record import Record
 from recbole_guider.errors import InputError, nearest_name
 
 Kind = tuple[str, str, str]  # data set, backbone, method
+
+_FEWEST = 3  # different numbers of a property that have a middle
 
 
 class Trial(NamedTuple):
@@ -36,6 +38,8 @@ class Choice:
         asked: how many trials there are.
         finished: how many of them finished; the others failed.
         seed: the seed that they ran with.
+        ends: of their own values, property -> ``lowest`` or ``highest`` where the chosen one is
+            that of all that were tried, so that a better one may lie beyond.
     """
 
     values: Mapping[str, Any]
@@ -44,6 +48,7 @@ class Choice:
     asked: int
     finished: int
     seed: int
+    ends: Mapping[str, str] = field(default_factory=dict)
 
 
 def trial_cells(
@@ -117,4 +122,20 @@ def choose(
         asked=len(trials),
         finished=len(scores),
         seed=trials[0].cell.name.seed,
+        ends=_ends(trials, best) if scores else {},
     )
+
+
+def _ends(trials: Sequence[Trial], best: int) -> dict[str, str]:
+    """Returns which of the best trial's numbers are the lowest or highest of those tried.
+
+    A property of fewer than three values is left out: a choice between two is always at an end.
+    """
+    found = {}
+    for key in dict.fromkeys(key for trial in trials for key in trial.values):
+        tried = [trial.cell.properties.get(key) for trial in trials]
+        numbers: set[float] = {one for one in tried if isinstance(one, (int, float))}
+        chosen = tried[best]
+        if len(numbers) >= _FEWEST and chosen in (lowest := min(numbers), max(numbers)):
+            found[key] = "lowest" if chosen == lowest else "highest"
+    return found
