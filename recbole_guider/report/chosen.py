@@ -45,6 +45,10 @@ class Choice(Protocol):
         """The seed that they ran with."""
 
     @property
+    def own(self) -> Mapping[str, Any]:
+        """Property -> its value in the chosen trial, for all that its search tried."""
+
+    @property
     def ends(self) -> Mapping[str, str]:
         """Property -> ``lowest`` or ``highest``, where the chosen value is that of those tried."""
 
@@ -56,10 +60,15 @@ def chosen_table(board: Board, chosen: Mapping[Kind, Choice]) -> list[str]:
         board: gives the reading order.
         chosen: data set, backbone and method -> choice; [] is returned where it is empty.
     """
+    rows_of = dict.fromkeys(
+        row
+        for backbone, method in board.rows()
+        for row in ((backbone, BARE), (backbone, method))  # what all its methods have
+    )
     order = [
         (dataset, backbone, method)
         for dataset in board.datasets
-        for backbone, method in board.rows()
+        for backbone, method in rows_of
         if (dataset, backbone, method) in chosen
     ]
     if not order:
@@ -81,9 +90,9 @@ def chosen_table(board: Board, chosen: Mapping[Kind, Choice]) -> list[str]:
         budget += f"; with the values of the best, every method had {_budget(others)} of its own"
     return [
         table(["", "trial", "validation", "values"], rows),
-        f"{budget}, with seed {seeds}. The property files' values came first, the highest value "
-        "of the validation metric chose, and the test split stayed unread. Other properties are as "
-        "the property files have them."
+        f"{budget}, with seed {seeds}. The first trial is the property files' values, the highest "
+        "value of the validation metric chose, and the test split stayed unread. Other properties "
+        "are as the property files have them."
         + (_BEYOND if any(chosen[kind].ends for kind in order) else ""),
     ]
 
@@ -101,9 +110,8 @@ def _budget(choices: Sequence[Choice]) -> str:
 
 
 def _values(choice: Choice) -> str:
-    parts = [f"`{key}` {_text(value)}{_end(choice, key)}" for key, value in choice.values.items()]
-    own = [f"`{key}`{_end(choice, key)}" for key in choice.ends if key not in choice.values]
-    return ", ".join([*(parts or ["the property files'"]), *own])
+    parts = [f"`{key}` {_text(value)}{_end(choice, key)}" for key, value in choice.own.items()]
+    return ", ".join(parts) or "nothing to search"
 
 
 def _end(choice: Choice, key: str) -> str:

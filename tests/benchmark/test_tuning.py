@@ -240,4 +240,16 @@ def test_a_choice_at_the_end_of_what_was_tried_says_so(best, ends):
     assert trials[0].cell.properties["learning_rate"] == 0.001
     records = [Finished(0.3 if place == best else 0.1) for place in range(4)]
     # n_layers has two values in all, so that each of them is an end.
-    assert choose(trials, records, {}).ends == ends
+    found = choose(trials, records, {})
+    assert found.ends == ends
+    assert found.own["learning_rate"] == trials[best].cell.properties["learning_rate"]
+
+
+def test_a_choice_tells_what_it_is_made_of_but_not_the_entries_that_nothing_tried():
+    tried = [{}, {"train_neg_sample_args": {"alpha": 0.5}}]
+    trials = [Trial(Cell(CellName("tiny", "BM3", "WBPR", 7), values), values) for values in tried]
+    found = choose(trials, [Finished(0.3), Finished(0.1)], {"dropout": 0.5})
+    assert (found.values, found.own) == (
+        {"dropout": 0.5},
+        {"train_neg_sample_args": {"alpha": 1.0}},
+    )

@@ -20,7 +20,8 @@ class Chosen(NamedTuple):
     asked: int = 4
     finished: int = 4
     seed: int = 2022
-    ends: dict = {}  # noqa: RUF012 (of a tuple)
+    own: dict = {}  # noqa: RUF012 (of a tuple)
+    ends: dict = {}  # noqa: RUF012
 
 
 @pytest.fixture
@@ -31,8 +32,10 @@ def board(grid, cells, make_record):
 @pytest.fixture
 def chosen():
     return {
-        ("ml-100k", "BM3", "Base"): Chosen({}, 1, 0.25),
-        ("ml-100k", "BM3", "WBPR"): Chosen({"n_layers": 2, "dropout": 0.3}, 3, 0.5, finished=3),
+        ("ml-100k", "BM3", "Base"): Chosen({}, 1, 0.25, own={"n_layers": 1}),
+        ("ml-100k", "BM3", "WBPR"): Chosen(
+            {"n_layers": 2, "dropout": 0.3}, 3, 0.5, finished=3, own={"dropout": 0.3}
+        ),
         ("ml-100k", "BM3", "T-CE"): Chosen({}, 0, None, finished=0),
     }
 
@@ -58,8 +61,8 @@ def test_the_page_shows_a_hole_where_no_trial_finished(board, chosen):
     table, caption = chosen_table(board, chosen)
     lines = {line.split("|")[1].strip(): line.split("|")[2:-1] for line in table.splitlines()}
     told = {name: [part.strip() for part in parts] for name, parts in lines.items()}
-    assert told["ml-100k, BM3 + Base"] == ["1 of 4", "0.2500", "the property files'"]
-    assert told["ml-100k, BM3 + WBPR"] == ["3 of 4", "0.5000", "`n_layers` 2, `dropout` 0.3"]
+    assert told["ml-100k, BM3 + Base"] == ["1 of 4", "0.2500", "`n_layers` 1"]
+    assert told["ml-100k, BM3 + WBPR"] == ["3 of 4", "0.5000", "`dropout` 0.3"]
     assert told["ml-100k, BM3 + T-CE"] == ["0 of 4", "—", "—"]
     assert "the bare backbone had 4 trials; with" in caption
     assert "method had 4 trials (5 failed in all) of its own, with seed 2022." in caption
@@ -67,8 +70,17 @@ def test_the_page_shows_a_hole_where_no_trial_finished(board, chosen):
 
 
 def test_the_page_says_which_values_are_the_last_that_were_tried(board, chosen):
-    values = {"n_layers": 2, "dropout": 0.3}
-    chosen["ml-100k", "BM3", "Base"] = Chosen(values, 2, 0.25, ends={"dropout": "lowest"})
+    own = {"n_layers": 2, "train_neg_sample_args": {"alpha": 0.5}, "dropout": 0.3}
+    chosen["ml-100k", "BM3", "Base"] = Chosen({}, 1, 0.25, own=own, ends={"dropout": "lowest"})
     table, caption = chosen_table(board, chosen)
-    assert "| `n_layers` 2, `dropout` 0.3 (lowest) |" in table
+    shown = "| `n_layers` 2, `train_neg_sample_args` alpha 0.5, `dropout` 0.3 (lowest) |"
+    assert shown in table
     assert "(lowest), (highest): of the values tried; better ones may lie beyond" in caption
+
+
+def test_what_all_methods_have_is_shown_where_the_bare_backbone_is_no_row(
+    grid, cells, make_record, chosen
+):
+    cells = [cell for cell in cells if cell.method != "Base"]
+    board = arrange(grid, cells, [make_record(cell) for cell in cells], {})
+    assert "ml-100k, BM3 + Base" in chosen_table(board, chosen)[0]

@@ -38,8 +38,10 @@ class Choice:
         asked: how many trials there are.
         finished: how many of them finished; the others failed.
         seed: the seed that they ran with.
-        ends: of their own values, property -> ``lowest`` or ``highest`` where the chosen one is
-            that of all that were tried, so that a better one may lie beyond.
+        own: property -> its value in the chosen trial, for all that these trials search, also where
+            that is the property files' own.
+        ends: property -> ``lowest`` or ``highest`` where the number in ``own`` is that of all that
+            were tried, so that a better one may lie beyond.
     """
 
     values: Mapping[str, Any]
@@ -48,6 +50,7 @@ class Choice:
     asked: int
     finished: int
     seed: int
+    own: Mapping[str, Any] = field(default_factory=dict)
     ends: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -122,8 +125,28 @@ def choose(
         asked=len(trials),
         finished=len(scores),
         seed=trials[0].cell.name.seed,
+        own={key: tried[best] for key, tried in _tried(trials).items()} if scores else {},
         ends=_ends(trials, best) if scores else {},
     )
+
+
+def _tried(trials: Sequence[Trial]) -> dict[str, list[Any]]:
+    """Returns property -> its value in each trial, for what differs from the property files' once.
+
+    Of a mapping, only the entries that some trial states.
+    """
+    found: dict[str, list[Any]] = {}
+    for key in dict.fromkeys(key for trial in trials for key in trial.values):
+        tried = [trial.cell.properties.get(key) for trial in trials]
+        stated = [trial.values[key] for trial in trials if key in trial.values]
+        entries = {entry for one in stated if isinstance(one, Mapping) for entry in one}
+        found[key] = [
+            {name: one[name] for name in one if name in entries}
+            if isinstance(one, Mapping) and entries
+            else one
+            for one in tried
+        ]
+    return found
 
 
 def _ends(trials: Sequence[Trial], best: int) -> dict[str, str]:
@@ -132,8 +155,7 @@ def _ends(trials: Sequence[Trial], best: int) -> dict[str, str]:
     A property of fewer than three values is left out: a choice between two is always at an end.
     """
     found = {}
-    for key in dict.fromkeys(key for trial in trials for key in trial.values):
-        tried = [trial.cell.properties.get(key) for trial in trials]
+    for key, tried in _tried(trials).items():
         numbers: set[float] = {one for one in tried if isinstance(one, (int, float))}
         chosen = tried[best]
         if len(numbers) >= _FEWEST and chosen in (lowest := min(numbers), max(numbers)):
