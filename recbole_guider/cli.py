@@ -71,13 +71,14 @@ def parser() -> Parser:
                       help="what runs cells: processes here, or a Ray cluster")  # fmt: skip
     made.add_argument("--ray-address", metavar="ADDRESS",
                       help="of the cluster, such as auto; without one Ray runs here")  # fmt: skip
-    made.add_argument("--verify", nargs="?", type=count, const=3, metavar="N",
-                      help="repeat N finished cells, drawn at random, and compare")  # fmt: skip
-    made.add_argument("--plan", action="store_true", help="say what would run; run nothing")
-    made.add_argument("--report", action="store_true",
-                      help="render what has finished; run nothing")  # fmt: skip
-    made.add_argument("--costs", action="store_true",
-                      help="say what finished cells have cost; run nothing")  # fmt: skip
+    instead = made.add_mutually_exclusive_group()
+    instead.add_argument("--plan", action="store_true", help="say what would run; run nothing")
+    instead.add_argument("--report", action="store_true",
+                         help="render what has finished; run nothing")  # fmt: skip
+    instead.add_argument("--costs", action="store_true",
+                         help="say what finished cells have cost; run nothing")  # fmt: skip
+    instead.add_argument("--verify", nargs="?", type=count, const=3, metavar="N",
+                         help="repeat N finished cells, drawn at random, and compare")  # fmt: skip
     made.add_argument(
         "--only", metavar="CELL", help="run this cell: data set/backbone/method/seed[/setting]"
     )
@@ -168,6 +169,7 @@ def _main(given: list[str]) -> int:
 
 
 def _costs(job: Job) -> int:
+    """Prints what finished cells have cost; returns the exit code."""
     from recbole_guider.report.costs import cost_table
 
     job.prepare_data()

@@ -10,6 +10,7 @@ import pytest
 
 from recbole_guider import cli
 from recbole_guider.__main__ import main as run_one
+from recbole_guider.benchmark import job
 from recbole_guider.benchmark.cell import CellName
 from recbole_guider.benchmark.executor import AllRefusedError
 from recbole_guider.benchmark.job import Job
@@ -50,6 +51,7 @@ def left(tmp_path):
         ("--grid smoke --read_test=false", "would leave the tables without a number"),
         ("--grid smoke extra", "cannot use the argument 'extra'"),
         ("--grid", "expected one argument"),
+        ("--grid smoke --costs --verify 3", "not allowed with argument --costs"),
         ("--list --learning_rate=0.1", "--learning_rate: has no effect on --list"),
         ("--doctor --data_path=. --epochs=1", "--epochs: has no effect on --doctor"),
         ("--compare a b --data_path=.", "--data_path: has no effect on --compare"),
@@ -107,6 +109,13 @@ def test_a_plan_needs_no_place_for_tables(tmp_path, capsys):
     (tmp_path / "file").write_text("mine")
     assert cli.main(["--grid", "smoke", "--plan", "--leaderboard", "file"]) == 0
     assert "to run" in capsys.readouterr().out
+
+
+def test_costs_of_nothing(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(job, "ensure_prepared", lambda *_: None)
+    assert cli.main(["--grid", "smoke", "--costs", "--leaderboard", "nowhere"]) == 0
+    assert capsys.readouterr().out.endswith("No cell has finished.\n")
+    assert left(tmp_path) == []
 
 
 def test_one_model_refuses_before_it_imports_anything(tmp_path, capsys):

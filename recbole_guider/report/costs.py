@@ -53,7 +53,8 @@ _MEASURES: Mapping[str, tuple[str, Callable[[Costly], float | None]]] = {
 def cost_table(cells: Iterable[CellKey], records: Sequence[Costly]) -> str:
     """Returns a Markdown table: methods in columns, medians over the seeds that have finished.
 
-    Seconds are the processor's, of a whole run: reading data, training, validation and test.
+    Seconds are the processor's, of a whole run: reading data, training, validation and test. Those
+    per epoch are these divided by the epochs, so that short runs bear more of the set-up.
 
     Args:
         cells: what a grid asks for, in its order; the rows' and columns' order.

@@ -27,11 +27,11 @@ def early_ends(board: Board) -> str:
     told = []
     for (dataset, backbone), records in blocks.items():
         usual = median(record.best_epoch for record in records)
-        early = [cell_key(record.cell) for record in records if record.best_epoch < _FIRST]
+        early = [cell_key(one.cell) for one in records if 0 <= one.best_epoch < _FIRST]
         if early and usual >= _LATE:
             told.append(
                 f"{len(early)} of {len(records)} runs of {backbone} on {dataset} "
-                f"({_named(early)}), where the median chose epoch {usual:.0f}"
+                f"({_named(early)}), where the median chose epoch {usual + 1:g}"
             )
     if not told:
         return ""

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from recbole_guider.report import caption
 from recbole_guider.report.board import Board
+from recbole_guider.report.early_ends import early_ends
 from recbole_guider.report.markdown import SIGNIFICANCE, row_labels, value
 from recbole_guider.report.missing import missing
 from recbole_guider.report.results import ResultKey
@@ -96,6 +97,7 @@ def render_latex(board: Board, notes: Sequence[str] = ()) -> str:
     lines = [
         r"% \usepackage{booktabs,graphicx} in the preamble; \input this file.",
         *(f"% {_comment(line)}" for line in caption.provenance(board)),
+        *(f"% {_comment(line)}" for line in early_ends(board).splitlines()),
         *(f"% Missing: {_comment(line)}" for line in missing(board)),
     ]
     for number, group in enumerate(groups, start=1):

@@ -245,6 +245,14 @@ def test_a_choice_at_the_end_of_what_was_tried_says_so(best, ends):
     assert found.own["learning_rate"] == trials[best].cell.properties["learning_rate"]
 
 
+def test_the_only_entry_of_a_mapping_has_ends_and_failed_trials_are_none():
+    tried = [{}, *({"train_neg_sample_args": {"alpha": alpha}} for alpha in (0.05, 0.5, 0.01))]
+    trials = [Trial(Cell(CellName("tiny", "BM3", "WBPR", 7), values), values) for values in tried]
+    chosen = choose(trials, [Finished(0.1), Finished(0.3), Finished(0.1), None], {})
+    assert chosen.ends == {"train_neg_sample_args": "lowest"}
+    assert chosen.own == {"train_neg_sample_args": {"alpha": 0.05}}
+
+
 def test_a_choice_tells_what_it_is_made_of_but_not_the_entries_that_nothing_tried():
     tried = [{}, {"train_neg_sample_args": {"alpha": 0.5}}]
     trials = [Trial(Cell(CellName("tiny", "BM3", "WBPR", 7), values), values) for values in tried]

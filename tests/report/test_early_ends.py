@@ -27,7 +27,7 @@ def test_runs_that_ended_in_a_dip_are_named_by_method_and_seed(board_of):
     text = early_ends(board_of(chose))
     assert (
         "chosen by 3 of 8 runs of BM3 on ml-100k (GUIDER 2023; T-CE 2022, 2023), where the median "
-        "chose epoch 30." in text
+        "chose epoch 31." in text
     )
     assert "LightGCN" not in text
 
@@ -40,6 +40,10 @@ def test_nothing_is_said_of_runs_that_chose_a_later_epoch(board_of, cells, usual
 def test_nothing_is_said_where_all_runs_are_short(board_of, cells):
     """A backbone may be done after a few epochs; nothing tells that from a dip then."""
     assert early_ends(board_of({cell[1:4]: 4 if cell[3] == 2022 else 15 for cell in cells})) == ""
+
+
+def test_a_run_that_chose_no_epoch_is_not_told_as_an_early_one(board_of):
+    assert early_ends(board_of({("BM3", "T-CE", 2022): -1})) == ""
 
 
 def test_a_setting_is_named(board_of, cells):
@@ -55,3 +59,4 @@ def test_both_pages_warn_beside_the_table(tmp_path, grid, cells, make_record):
     page = paths[".md"].read_text(encoding="utf-8")
     assert page.index("Means over users") < page.index("**Stopped early**") < page.index("## Gain")
     assert "Stopped early" in html.unescape(paths[".html"].read_text(encoding="utf-8"))
+    assert "\n% **Stopped early**" in paths[".tex"].read_text(encoding="utf-8")

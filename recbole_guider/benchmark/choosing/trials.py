@@ -13,7 +13,7 @@ from recbole_guider.errors import InputError, nearest_name
 
 Kind = tuple[str, str, str]  # data set, backbone, method
 
-_FEWEST = 3  # different numbers of a property that have a middle
+_FEWEST = 3  # of two numbers tried the chosen one is always an end, which says nothing
 
 
 class Trial(NamedTuple):
@@ -40,8 +40,8 @@ class Choice:
         seed: the seed that they ran with.
         own: property -> its value in the chosen trial, for all that these trials search, also where
             that is the property files' own.
-        ends: property -> ``lowest`` or ``highest`` where the number in ``own`` is that of all that
-            were tried, so that a better one may lie beyond.
+        ends: property -> ``lowest`` or ``highest`` where the number in ``own`` is that of all
+            finished trials, so that a better one may lie beyond.
     """
 
     values: Mapping[str, Any]
@@ -118,6 +118,8 @@ def choose(
         if record is not None
     }
     best = max(scores, key=lambda place: (scores[place], -place), default=-1)
+    tried = _tried([trials[place] for place in scores])
+    rank = list(scores).index(best) if scores else -1  # of the best among those that finished
     return Choice(
         values={**backbone, **trials[best].values} if scores else {},
         trial=best + 1,
@@ -125,13 +127,13 @@ def choose(
         asked=len(trials),
         finished=len(scores),
         seed=trials[0].cell.name.seed,
-        own={key: tried[best] for key, tried in _tried(trials).items()} if scores else {},
-        ends=_ends(trials, best) if scores else {},
+        own={key: values[rank] for key, values in tried.items()},
+        ends=_ends(tried, rank),
     )
 
 
 def _tried(trials: Sequence[Trial]) -> dict[str, list[Any]]:
-    """Returns property -> its value in each trial, for what differs from the property files' once.
+    """Returns property -> its value in each trial, for every property that some trial sets.
 
     Of a mapping, only the entries that some trial states.
     """
@@ -149,15 +151,20 @@ def _tried(trials: Sequence[Trial]) -> dict[str, list[Any]]:
     return found
 
 
-def _ends(trials: Sequence[Trial], best: int) -> dict[str, str]:
-    """Returns which of the best trial's numbers are the lowest or highest of those tried.
-
-    A property of fewer than three values is left out: a choice between two is always at an end.
-    """
+def _ends(tried: Mapping[str, Sequence[Any]], best: int) -> dict[str, str]:
+    """Returns which numbers of the best trial are the lowest or highest of those tried."""
     found = {}
-    for key, tried in _tried(trials).items():
-        numbers: set[float] = {one for one in tried if isinstance(one, (int, float))}
-        chosen = tried[best]
+    for key, values in tried.items():
+        numbers = {one for one in map(_number, values) if one is not None}
+        chosen = _number(values[best])
         if len(numbers) >= _FEWEST and chosen in (lowest := min(numbers), max(numbers)):
             found[key] = "lowest" if chosen == lowest else "highest"
     return found
+
+
+def _number(value: Any) -> float | None:
+    """Returns a number, also where it is the only entry of a mapping; None for anything else."""
+    if isinstance(value, Mapping) and len(value) == 1:
+        (value,) = value.values()
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return value if is_number else None
