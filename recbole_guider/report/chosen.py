@@ -45,6 +45,10 @@ class Choice(Protocol):
         """The seed that they ran with."""
 
     @property
+    def apart(self) -> Mapping[str, Any]:
+        """Property -> value that the trials alone had."""
+
+    @property
     def own(self) -> Mapping[str, Any]:
         """Property -> its value in the chosen trial, for all that its search tried."""
 
@@ -83,6 +87,8 @@ def chosen_table(board: Board, chosen: Mapping[Kind, Choice]) -> list[str]:
             HOLE if choice.valid is None else _values(choice),
         ])  # fmt: skip
     seeds = " and ".join(sorted({str(choice.seed) for choice in chosen.values()}))
+    apart = {key: value for choice in chosen.values() for key, value in choice.apart.items()}
+    alone = "".join(f", `{key}` {_text(value)}" for key, value in apart.items())
     bare = [choice for kind, choice in chosen.items() if kind[2] == BARE]
     others = [choice for kind, choice in chosen.items() if kind[2] != BARE]
     budget = f"On each data set the bare backbone had {_budget(bare)}"
@@ -90,9 +96,9 @@ def chosen_table(board: Board, chosen: Mapping[Kind, Choice]) -> list[str]:
         budget += f"; with the values of the best, every method had {_budget(others)} of its own"
     return [
         table(["", "trial", "validation", "values"], rows),
-        f"{budget}, with seed {seeds}. The first trial is the property files' values, the highest "
-        "value of the validation metric chose, and the test split stayed unread. Other properties "
-        "are as the property files have them."
+        f"{budget}, with seed {seeds}{alone}. The first trial is the property files' values, the "
+        "highest value of the validation metric chose, and the test split stayed unread. Other "
+        "properties are as the property files have them."
         + (_BEYOND if any(chosen[kind].ends for kind in order) else ""),
     ]
 

@@ -20,7 +20,8 @@ class Chosen(NamedTuple):
     asked: int = 4
     finished: int = 4
     seed: int = 2022
-    own: dict = {}  # noqa: RUF012 (of a tuple)
+    apart: dict = {}  # noqa: RUF012 (of a tuple)
+    own: dict = {}  # noqa: RUF012
     ends: dict = {}  # noqa: RUF012
 
 
@@ -76,6 +77,11 @@ def test_the_page_says_which_values_are_the_last_that_were_tried(board, chosen):
     shown = "| `n_layers` 2, `train_neg_sample_args` alpha 0.5, `dropout` 0.3 (lowest) |"
     assert shown in table
     assert "(lowest), (highest): of the values tried; better ones may lie beyond" in caption
+
+
+def test_the_caption_says_what_trials_alone_had(board, chosen):
+    chosen["ml-100k", "BM3", "Base"] = Chosen({}, 1, 0.25, apart={"stopping_step": 20})
+    assert "with seed 2022, `stopping_step` 20. The first" in chosen_table(board, chosen)[1]
 
 
 def test_what_all_methods_have_is_shown_where_the_bare_backbone_is_no_row(

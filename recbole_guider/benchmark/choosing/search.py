@@ -8,6 +8,7 @@ bring and by nothing else. In a grid file::
       backbone_trials: 12
       trials: 6
       run_seed: 2021
+      overrides: {stopping_step: 20}
       everywhere: {learning_rate: [5.0e-4, 1.0e-3, 2.0e-3]}
       backbones: {FREEDOM: {reg_weight: {low: 1.0e-5, high: 0.01, scale: log}}}
       methods: {T-CE: {drop_rate: [0.02, 0.05, 0.1]}}
@@ -83,6 +84,7 @@ class Search:
             data set; None for as many as ``trials``.
         draw_seed: draws the trials; runs do not depend on it.
         run_seed: the seed that trials run with; None for the grid's first.
+        overrides: property -> value that trials alone have, such as a shorter patience.
         everywhere: property -> values, tried with every backbone.
         backbones: backbone -> its space instead of its property file's.
         methods: method -> its space instead of its property file's.
@@ -92,6 +94,7 @@ class Search:
     backbone_trials: Optional[int] = None  # noqa: UP045 (Python 3.9)
     draw_seed: int = 0
     run_seed: Optional[int] = None  # noqa: UP045 (Python 3.9)
+    overrides: Mapping[str, Any] = field(default_factory=dict)
     everywhere: Space = field(default_factory=dict)
     backbones: Mapping[str, Space] = field(default_factory=dict)
     methods: Mapping[str, Space] = field(default_factory=dict)
@@ -114,6 +117,7 @@ def read_search(content: Any, where: object) -> Search | None:
         "backbone_trials",
         "draw_seed",
         "run_seed",
+        "overrides",
         "everywhere",
         "backbones",
         "methods",
@@ -137,6 +141,7 @@ def read_search(content: Any, where: object) -> Search | None:
         run_seed=checked(
             content.get("run_seed"), "whole or null, >= 0", f"{where}: search: run_seed"
         ),
+        overrides=_overrides(content.get("overrides"), f"{where}: search: overrides"),
         everywhere=_space(content.get("everywhere"), f"{where}: search: everywhere"),
         backbones=_spaces(content.get("backbones"), "model", f"{where}: search: backbones"),
         methods=_spaces(content.get("methods"), "method", f"{where}: search: methods"),
@@ -249,10 +254,26 @@ def _space(content: Any, where: str) -> dict[str, Any]:
     return {str(key): _values(str(key), values, where) for key, values in content.items()}
 
 
-def _values(key: str, values: Any, where: str) -> Any:
-    where = f"{where}: {key}"
+def _overrides(content: Any, where: str) -> dict[str, Any]:
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        mend = "Write for example overrides: {stopping_step: 10}."
+        raise InputError(f"is {content!r}, expected properties", where=where, mend=mend)
+    for key in content:
+        _may_differ(str(key), f"{where}: {key}")
+    return {str(key): value for key, value in content.items()}
+
+
+def _may_differ(key: str, where: str) -> None:
+    """Refuses a property in which trials must not differ from each other or from the results."""
     if key in AXES or key in WITHOUT_EFFECT or key in MEANING:
         raise InputError("cannot be searched", where=where, mend="Search another property.")
+
+
+def _values(key: str, values: Any, where: str) -> Any:
+    where = f"{where}: {key}"
+    _may_differ(key, where)
     if isinstance(values, list) and values:
         return values
     if isinstance(values, dict) and set(values) - {"scale"} == {"low", "high"}:

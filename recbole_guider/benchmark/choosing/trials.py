@@ -19,11 +19,13 @@ _FEWEST = 3  # of two numbers tried the chosen one is always an end, which says 
 class Trial(NamedTuple):
     """One setting that is tried: its cell, which leaves the test split unread, and its values.
 
-    A method's cell lacks what the bare backbone's trials will choose.
+    A method's cell lacks what the bare backbone's trials will choose. ``apart`` are properties that
+    trials alone have.
     """
 
     cell: Cell
     values: Mapping[str, Any]
+    apart: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Choice:
         asked: how many trials there are.
         finished: how many of them finished; the others failed.
         seed: the seed that they ran with.
+        apart: property -> value that they alone had.
         own: property -> its value in the chosen trial, for all that these trials search, also where
             that is the property files' own.
         ends: property -> ``lowest`` or ``highest`` where the number in ``own`` is that of all
@@ -50,6 +53,7 @@ class Choice:
     asked: int
     finished: int
     seed: int
+    apart: Mapping[str, Any] = field(default_factory=dict)
     own: Mapping[str, Any] = field(default_factory=dict)
     ends: Mapping[str, str] = field(default_factory=dict)
 
@@ -80,7 +84,7 @@ def trial_cells(
             cannot have.
     """
     space = space_of(search, kind[1], kind[2])
-    for key in space:
+    for key in (*space, *search.overrides):
         if key not in known and key not in search.everywhere:
             raise InputError(
                 f"{kind[1]} with {kind[2]} does not know the property",
@@ -90,13 +94,14 @@ def trial_cells(
     free = known.difference(overrides, {varied})
     space = {key: values for key, values in space.items() if key in free}
     count = search.count(kind[2])
+    apart = {key: value for key, value in search.overrides.items() if key in free}
     defaults = Cell(CellName(*kind, seed), overrides).properties
     found: dict[str, Trial] = {}
     draw_seed = f"{search.draw_seed} {kind[0]} {kind[1]}"
     for values in trials_of(space, count, defaults, draw_seed):
         name = CellName(*kind, seed, f"trial={len(found) + 1}")
-        cell = Cell(name, {**overrides, **values, "read_test": False})
-        found.setdefault(key_of(cell.properties, ""), Trial(cell, values))
+        cell = Cell(name, {**overrides, **apart, **values, "read_test": False})
+        found.setdefault(key_of(cell.properties, ""), Trial(cell, values, apart))
         if len(found) == count:
             break
     return tuple(found.values())
@@ -127,6 +132,7 @@ def choose(
         asked=len(trials),
         finished=len(scores),
         seed=trials[0].cell.name.seed,
+        apart=trials[0].apart,
         own={key: values[rank] for key, values in tried.items()},
         ends=_ends(tried, rank),
     )
