@@ -49,6 +49,8 @@ BUDGET = "{trials: 4, everywhere: {learning_rate: [0.1, 0.2, 0.3, 0.4, 0.5]}, %s
         ({"trials": 2, "backbones": {"FREEDM": {}}}, "Did you mean 'FREEDOM'"),
         ({"trials": 2, "methods": {"GUIDERS": {}}}, "Did you mean 'GUIDER'"),
         ({"trials": 2, "methods": ["T-CE"]}, "expected names"),
+        ({"trials": 2, "overrides": [20]}, "expected properties"),
+        ({"trials": 2, "overrides": {"seed": 1}}, "cannot be searched"),
     ],
 )
 def test_a_search_that_cannot_be_meant_is_refused(content, part):
@@ -215,6 +217,8 @@ def test_one_trial_is_no_search(write, here):
 def test_an_unknown_property_is_named(write, here):
     with pytest.raises(InputError, match="does not know"):
         trials(write, here, "{trials: 2, methods: {GUIDER: {drop_rte: [1]}}}")
+    with pytest.raises(InputError, match="stopping_step"):
+        trials(write, here, "{trials: 2, overrides: {stoping_step: 3}}")
     with pytest.raises(InputError, match="dropout"):  # its rule
         trials(write, here, "{trials: 9, backbones: {BM3: {dropout: [0.5, 7]}}}")
 

@@ -19,16 +19,17 @@ from recbole_guider.report.tables import render
 RATES = [0.001, 0.002, 0.004, 0.008]
 
 
-def searching(data_path, methods=("Base", "T-CE"), seeds=2, **entries):
+def searching(data_path, methods=("Base", "T-CE"), seeds=2, apart=None, given=None, **entries):
     grid = Grid(
         name="fake", title="Fake", datasets=("tiny",), backbones=("BM3",), methods=tuple(methods),
         baselines=("Base",), metrics=("Recall@20",), seeds=seeds,
-        search=Search(4, everywhere={"learning_rate": RATES}, backbones={"BM3": {}},
+        search=Search(4, overrides=apart or {}, everywhere={"learning_rate": RATES},
+                      backbones={"BM3": {}},
                       methods={"T-CE": {"drop_rate": [0.0, 0.1, 0.2, 0.3]}}),
         **entries,
     )  # fmt: skip
     place = {"data_path": str(data_path), "checkpoint_dir": str(data_path / "notes")}
-    return select(grid, command_line=place)
+    return select(grid, command_line={**place, **(given or {})})
 
 
 def run(job, how=fake_tuning.tuned):
@@ -52,6 +53,28 @@ def test_the_best_trial_is_run_on_every_seed(data_path, tmp_path):
     assert (chosen.asked, chosen.finished, chosen.seed) == (4, 4, 2022)
     ran = computed(data_path)
     assert len(ran) == len(set(ran)) == 2 * (4 + 2)
+
+
+def patience(job):
+    """The patience of all trials, and that of all results, as their records tell."""
+    told = [unpacked(path.read_bytes()) for path in job.store.folder.glob("*.json.gz")]
+    of = {True: set(), False: set()}
+    for record in told:
+        of[record["config"]["read_test"]].add(record["config"]["stopping_step"])
+    return of[False], of[True]
+
+
+@pytest.mark.parametrize(
+    ("given", "found"), [({}, ({3}, {20})), ({"stopping_step": 5}, ({5}, {5}))]
+)
+def test_trials_may_be_shorter_than_results_unless_a_user_sets_both(
+    data_path, tmp_path, given, found
+):
+    job = job_of(searching(data_path, apart={"stopping_step": 3}, given=given), tmp_path / "r")
+    assert run(job) == {}
+    assert patience(job) == found
+    told = job.board()["chosen"]["tiny", "BM3", "T-CE"].apart
+    assert told == ({} if given else {"stopping_step": 3})
 
 
 def test_a_second_run_repeats_nothing_and_says_the_same(data_path, tmp_path):
