@@ -118,12 +118,11 @@ def _gpus() -> Finding:
 
 def _datasets(data_path: str | Path) -> Finding:
     from recbole_guider.data.prepare import installed
-    from recbole_guider.property_layers import load_properties, names, property_file
+    from recbole_guider.property_layers import described, names
 
     here = installed(data_path)
-    known = {name: load_properties(property_file("dataset", name)) for name in names("dataset")}
-    absent = [name for name in known if name not in here]
-    made = [name for name in absent if not known[name].get("how_to_get")]
+    absent = [name for name in names("dataset") if name not in here]
+    made = [name for name in absent if not described("dataset", name, "how_to_get")]
     absent = [name for name in absent if name not in made]
     parts = [f"installed in {data_path}: {', '.join(here) or 'none'}"]
     parts += [f"made on first use: {', '.join(made)}"] if made else []

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from recbole_guider.benchmark.cell import CellName
 from recbole_guider.report.costs import cost_table
 
 
-class FakeCell(NamedTuple):
-    dataset: str
-    backbone: str
-    method: str
-    seed: int
-    setting: str = ""
-
-
 class Cost(NamedTuple):
-    cell: FakeCell
+    cell: CellName
     seconds: dict[str, float]
     epochs: int
     peak_memory_mb: float = 100.0
@@ -31,7 +24,7 @@ def rows(text: str) -> list[dict[str, str]]:
 
 def cost(method: str, seed: int, processor: float, epochs: int, **cell: Any) -> Cost:
     name = {"dataset": "baby", "backbone": "BM3", "method": method, "seed": seed, **cell}
-    return Cost(FakeCell(**name), {"total": 9e9, "processor": processor}, epochs)
+    return Cost(CellName(**name), {"total": 9e9, "processor": processor}, epochs)
 
 
 def test_medians_over_seeds_stand_in_the_order_of_the_grid():
@@ -53,7 +46,7 @@ def test_medians_over_seeds_stand_in_the_order_of_the_grid():
 
 def test_settings_have_rows_of_their_own_and_what_is_unknown_is_a_hole():
     records = [
-        Cost(FakeCell("baby", "BM3", "Base", 1), {"total": 5.0}, 4),  # of an early version
+        Cost(CellName("baby", "BM3", "Base", 1), {"total": 5.0}, 4),  # of an early version
         cost("T-CE", 1, 8.0, 2, setting="drop_rate=0.1"),
     ]
     table = rows(cost_table([tuple(record.cell) for record in records], records))

@@ -246,22 +246,22 @@ def _spaces(content: Any, kind: str, where: str) -> dict[str, Space]:
 
 
 def _space(content: Any, where: str) -> dict[str, Any]:
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        mend = "Write one property with its values a line."
-        raise InputError(f"is {content!r}, expected properties", where=where, mend=mend)
-    return {str(key): _values(str(key), values, where) for key, values in content.items()}
+    given = _properties(content, where, "Write one property with its values a line.")
+    return {key: _values(key, values, where) for key, values in given.items()}
 
 
 def _overrides(content: Any, where: str) -> dict[str, Any]:
+    given = _properties(content, where, "Write for example overrides: {stopping_step: 10}.")
+    for key in given:
+        _may_differ(key, f"{where}: {key}")
+    return given
+
+
+def _properties(content: Any, where: str, mend: str) -> dict[str, Any]:
     if content is None:
         return {}
     if not isinstance(content, dict):
-        mend = "Write for example overrides: {stopping_step: 10}."
         raise InputError(f"is {content!r}, expected properties", where=where, mend=mend)
-    for key in content:
-        _may_differ(str(key), f"{where}: {key}")
     return {str(key): value for key, value in content.items()}
 
 
