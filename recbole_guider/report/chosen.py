@@ -87,8 +87,6 @@ def chosen_table(board: Board, chosen: Mapping[Kind, Choice]) -> list[str]:
             HOLE if choice.valid is None else _values(choice),
         ])  # fmt: skip
     seeds = " and ".join(sorted({str(choice.seed) for choice in chosen.values()}))
-    apart = {key: value for choice in chosen.values() for key, value in choice.apart.items()}
-    alone = "".join(f", `{key}` {_text(value)}" for key, value in apart.items())
     bare = [choice for kind, choice in chosen.items() if kind[2] == BARE]
     others = [choice for kind, choice in chosen.items() if kind[2] != BARE]
     budget = f"On each data set the bare backbone had {_budget(bare)}"
@@ -96,11 +94,24 @@ def chosen_table(board: Board, chosen: Mapping[Kind, Choice]) -> list[str]:
         budget += f"; with the values of the best, every method had {_budget(others)} of its own"
     return [
         table(["", "trial", "validation", "values"], rows),
-        f"{budget}, with seed {seeds}{alone}. The first trial is the property files' values, the "
-        "highest value of the validation metric chose, and the test split stayed unread. Other "
-        "properties are as the property files have them."
+        f"{budget}, with seed {seeds}{_alone(chosen)}. The first trial is the property files' "
+        "values, the highest value of the validation metric chose, and the test split stayed "
+        "unread. Other properties are as the property files have them."
         + (_BEYOND if any(chosen[kind].ends for kind in order) else ""),
     ]
+
+
+def _alone(chosen: Mapping[Kind, Choice]) -> str:
+    """Returns which properties trials alone had, and with which backbones if not with all."""
+    backbones = {backbone for _, backbone, _ in chosen}
+    having: dict[tuple[str, str], dict[str, None]] = {}
+    for (_, backbone, _), choice in chosen.items():
+        for key, value in choice.apart.items():
+            having.setdefault((key, _text(value)), {})[backbone] = None
+    return "".join(
+        f", `{key}` {value}" + ("" if set(those) == backbones else f" ({', '.join(those)})")
+        for (key, value), those in having.items()
+    )
 
 
 def _budget(choices: Sequence[Choice]) -> str:

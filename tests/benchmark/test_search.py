@@ -51,6 +51,9 @@ BUDGET = "{trials: 4, everywhere: {learning_rate: [0.1, 0.2, 0.3, 0.4, 0.5]}, %s
         ({"trials": 2, "methods": ["T-CE"]}, "expected names"),
         ({"trials": 2, "overrides": [20]}, "expected properties"),
         ({"trials": 2, "overrides": {"seed": 1}}, "cannot be searched"),
+        ({"trials": 2, "overrides": {"for_model": {"BM": {}}}}, "Did you mean 'BM3'"),
+        ({"trials": 2, "overrides": {"for_model": {"BM3": 20}}}, "expected properties"),
+        ({"trials": 2, "overrides": {"for_model": {"BM3": {"seed": 1}}}}, "cannot be searched"),
     ],
 )
 def test_a_search_that_cannot_be_meant_is_refused(content, part):
@@ -219,6 +222,8 @@ def test_an_unknown_property_is_named(write, here):
         trials(write, here, "{trials: 2, methods: {GUIDER: {drop_rte: [1]}}}")
     with pytest.raises(InputError, match="stopping_step"):
         trials(write, here, "{trials: 2, overrides: {stoping_step: 3}}")
+    with pytest.raises(InputError, match="stopping_step"):
+        trials(write, here, "{trials: 2, overrides: {for_model: {BM3: {stoping_step: 3}}}}")
     with pytest.raises(InputError, match="dropout"):  # its rule
         trials(write, here, "{trials: 9, backbones: {BM3: {dropout: [0.5, 7]}}}")
 
@@ -235,6 +240,13 @@ def test_a_backbones_space_has_what_is_searched_everywhere():
                     methods={"T-CE": {"learning_rate": [2.0]}})  # fmt: skip
     assert space_of(search, "BM3", "Base") == {"learning_rate": [1.0], "dropout": [0.1]}
     assert space_of(search, "BM3", "T-CE") == {"learning_rate": [2.0]}
+
+
+def test_one_backbones_trials_may_differ_from_the_others():
+    said = {"a": 1, "b": 2, "for_model": {"BM3": {"a": 3, "c": 4}}}
+    search = read_search({"trials": 2, "overrides": said}, "mine.yaml")
+    assert search.apart("BM3") == {"a": 3, "b": 2, "c": 4}
+    assert search.apart("FREEDOM") == {"a": 1, "b": 2}
 
 
 @settings(deadline=None)  # the first example imports scipy

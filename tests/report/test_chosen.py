@@ -82,6 +82,8 @@ def test_the_page_says_which_values_are_the_last_that_were_tried(board, chosen):
 def test_the_caption_says_what_trials_alone_had(board, chosen):
     chosen["ml-100k", "BM3", "Base"] = Chosen({}, 1, 0.25, apart={"stopping_step": 20})
     assert "with seed 2022, `stopping_step` 20. The first" in chosen_table(board, chosen)[1]
+    chosen["ml-100k", "VBPR", "Base"] = Chosen({}, 1, 0.25)
+    assert "2022, `stopping_step` 20 (BM3). The first" in chosen_table(board, chosen)[1]
 
 
 def test_what_all_methods_have_is_shown_where_the_bare_backbone_is_no_row(

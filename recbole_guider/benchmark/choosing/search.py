@@ -8,13 +8,14 @@ bring and by nothing else. In a grid file::
       backbone_trials: 12
       trials: 6
       run_seed: 2021
-      overrides: {stopping_step: 20}
+      overrides: {for_model: {FREEDOM: {stopping_step: 20}}}
       everywhere: {learning_rate: [5.0e-4, 1.0e-3, 2.0e-3]}
       backbones: {FREEDOM: {reg_weight: {low: 1.0e-5, high: 0.01, scale: log}}}
       methods: {T-CE: {drop_rate: [0.02, 0.05, 0.1]}}
 
 A backbone or method that is not named there is searched as the ``search`` section of its own
-property file says. A grid that writes ``search: table2`` searches as that grid does.
+property file says. ``overrides`` are properties that trials alone have, with every backbone or,
+below ``for_model``, with one. A grid that writes ``search: table2`` searches as that grid does.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from recbole_guider.property_rules import checked
 from recbole_guider.registry import BARE
 
 _EXAMPLE = "Write for example search: {trials: 6, everywhere: {learning_rate: [0.001, 0.002]}}."
+_SHORTER = "Write for example overrides: {stopping_step: 10}."
 _DIGITS = 3  # of a number drawn from a range: what is published should be short
 _ROUNDS = 200  # after so many a small space has been met whole, but for about 1 in e^200 of it
 Space = Mapping[str, Any]  # property -> list of values, or a Range
@@ -85,6 +87,7 @@ class Search:
         draw_seed: draws the trials; runs do not depend on it.
         run_seed: the seed that trials run with; None for the grid's first.
         overrides: property -> value that trials alone have, such as a shorter patience.
+        for_model: backbone -> such properties of its trials, on top of those.
         everywhere: property -> values, tried with every backbone.
         backbones: backbone -> its space instead of its property file's.
         methods: method -> its space instead of its property file's.
@@ -95,6 +98,7 @@ class Search:
     draw_seed: int = 0
     run_seed: Optional[int] = None  # noqa: UP045 (Python 3.9)
     overrides: Mapping[str, Any] = field(default_factory=dict)
+    for_model: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     everywhere: Space = field(default_factory=dict)
     backbones: Mapping[str, Space] = field(default_factory=dict)
     methods: Mapping[str, Space] = field(default_factory=dict)
@@ -102,6 +106,10 @@ class Search:
     def count(self, method: str) -> int:
         """Returns how many trials a method has with each backbone."""
         return self.trials if method != BARE else self.backbone_trials or self.trials
+
+    def apart(self, backbone: str) -> dict[str, Any]:
+        """Returns the properties that the trials of a backbone have and its results have not."""
+        return {**self.overrides, **self.for_model.get(backbone, {})}
 
 
 def read_search(content: Any, where: object) -> Search | None:
@@ -128,6 +136,7 @@ def read_search(content: Any, where: object) -> Search | None:
         if key not in known:
             mend = nearest_name(key, known)
             raise InputError(f"unknown entry '{key}'", where=f"{where}: search", mend=mend)
+    overrides, for_model = _overrides(content.get("overrides"), f"{where}: search: overrides")
     return Search(
         trials=checked(content.get("trials"), "whole, >= 2", f"{where}: search: trials"),
         backbone_trials=checked(
@@ -141,7 +150,8 @@ def read_search(content: Any, where: object) -> Search | None:
         run_seed=checked(
             content.get("run_seed"), "whole or null, >= 0", f"{where}: search: run_seed"
         ),
-        overrides=_overrides(content.get("overrides"), f"{where}: search: overrides"),
+        overrides=overrides,
+        for_model=for_model,
         everywhere=_space(content.get("everywhere"), f"{where}: search: everywhere"),
         backbones=_spaces(content.get("backbones"), "model", f"{where}: search: backbones"),
         methods=_spaces(content.get("methods"), "method", f"{where}: search: methods"),
@@ -234,6 +244,14 @@ def _size(values: Any) -> float:
 
 
 def _spaces(content: Any, kind: str, where: str) -> dict[str, Space]:
+    return {
+        name: _space(space, f"{where}: {name}")
+        for name, space in _by_name(content, kind, where).items()
+    }
+
+
+def _by_name(content: Any, kind: str, where: str) -> dict[str, Any]:
+    """Returns what is said of each backbone or method, whose names are checked."""
     if content is None:
         return {}
     if not isinstance(content, dict):
@@ -242,7 +260,7 @@ def _spaces(content: Any, kind: str, where: str) -> dict[str, Space]:
         if name not in names(kind):
             raise InputError(f"names the unknown '{name}'", where=where,
                              mend=nearest_name(name, names(kind)))  # fmt: skip
-    return {name: _space(space, f"{where}: {name}") for name, space in content.items()}
+    return content
 
 
 def _space(content: Any, where: str) -> dict[str, Any]:
@@ -250,11 +268,18 @@ def _space(content: Any, where: str) -> dict[str, Any]:
     return {key: _values(key, values, where) for key, values in given.items()}
 
 
-def _overrides(content: Any, where: str) -> dict[str, Any]:
-    given = _properties(content, where, "Write for example overrides: {stopping_step: 10}.")
-    for key in given:
-        _may_differ(key, f"{where}: {key}")
-    return given
+def _overrides(content: Any, where: str) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """Returns what holds for the trials of every backbone, and what for those of one."""
+    given = _properties(content, where, _SHORTER)
+    for_model = _by_name(given.pop("for_model", None), "model", f"{where}: for_model")
+    several = {
+        name: _properties(one, f"{where}: for_model: {name}", _SHORTER)
+        for name, one in for_model.items()
+    }
+    for one in (given, *several.values()):
+        for key in one:
+            _may_differ(key, f"{where}: {key}")
+    return given, several
 
 
 def _properties(content: Any, where: str, mend: str) -> dict[str, Any]:

@@ -83,8 +83,8 @@ def trial_cells(
         InputError: a space names a property that the combination does not know, or a value that it
             cannot have.
     """
-    space = space_of(search, kind[1], kind[2])
-    for key in (*space, *search.overrides):
+    space, alone = space_of(search, kind[1], kind[2]), search.apart(kind[1])
+    for key in (*space, *alone):
         if key not in known and key not in search.everywhere:
             raise InputError(
                 f"{kind[1]} with {kind[2]} does not know the property",
@@ -94,7 +94,7 @@ def trial_cells(
     free = known.difference(overrides, {varied})
     space = {key: values for key, values in space.items() if key in free}
     count = search.count(kind[2])
-    apart = {key: value for key, value in search.overrides.items() if key in free}
+    apart = {key: value for key, value in alone.items() if key in free}
     defaults = Cell(CellName(*kind, seed), overrides).properties
     found: dict[str, Trial] = {}
     draw_seed = f"{search.draw_seed} {kind[0]} {kind[1]}"
