@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import json
 import re
+import statistics
 from pathlib import Path
 
 import pytest
 
 from recbole_guider import cli
 from recbole_guider.benchmark import cell, job
+from recbole_guider.benchmark.record import unpacked
 
 ROOT = Path(__file__).parents[2]
 LEADERBOARD = ROOT / "leaderboard"
@@ -74,6 +76,34 @@ def test_every_number_beside_a_backbone_is_a_published_one(readme):
                 assert text == f"{gain:+.1f} % ({shown})".replace("-", "−"), (of, header)
                 checked += 1
     assert checked > 0
+
+
+def cut(curve, patience):
+    """The validation value of a run that stops so many epochs after its best one."""
+    best, waited = curve[0], 0
+    for value in curve[1:]:
+        best, waited = (value, 0) if value > best else (best, waited + 1)
+        if waited > patience:
+            break
+    return best
+
+
+def test_what_patience_changes_is_what_the_records_say():
+    curves = {}
+    for path in (LEADERBOARD / "results").glob("*.json.gz"):
+        record = unpacked(path.read_bytes())
+        cell = record["cell"]
+        if (cell["dataset"], cell["backbone"]) == ("tiktok", "BM3") and record["test"]:
+            points = [point[SHOWN.lower()] for point in record["valid_curve"]]
+            curves.setdefault(cell["method"], []).append(points)
+    text = (LEADERBOARD / "README.md").read_text(encoding="utf-8")
+    rows = [row for row in tables(text.replace("\n  |", "\n|")) if "patience" in row]
+    assert rows
+    for row in rows:
+        patience = int(row.pop("patience"))
+        for method, shown in row.items():
+            mean = statistics.fmean(cut(curve, patience) for curve in curves[method])
+            assert shown == f"{mean:.4f}".lstrip("0"), (patience, method)
 
 
 @pytest.fixture
