@@ -56,6 +56,12 @@ class Board:
     comparison: Comparison
 
     @functools.cached_property
+    def headline(self) -> str:
+        """The metric of gains and ranks: what validation chose by, else the grid's first."""
+        chosen_by = {result.valid_metric.lower() for result in self.comparison.results.values()}
+        return next((one for one in self.metrics if one.lower() in chosen_by), self.metrics[0])
+
+    @functools.cached_property
     def noisy(self) -> frozenset[str]:
         """The data sets of which a record was made with noise: pairs, or swapped content."""
         return frozenset(record.cell.dataset for record in self.records if _with_noise(record))

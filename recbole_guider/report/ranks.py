@@ -1,6 +1,6 @@
 """Average ranks of the methods over blocks, and whether they differ (Demsar, JMLR 7, 2006).
 
-A block is a data set with a backbone. Within each the methods are ranked by the grid's first
+A block is a data set with a backbone. Within each the methods are ranked by the board's headline
 metric, 1 for the highest, ties sharing the mean of their ranks. Friedman's test asks whether all
 methods are alike; Nemenyi's critical difference says from which difference of two average ranks on
 they are not.
@@ -117,7 +117,7 @@ def rank_methods(board: Board) -> Ranks | None:
     }
     if not whole or critical_difference(k, len(whole)) >= k - 1:
         return None
-    metric = board.metrics[0]
+    metric = board.headline
     values = np.array([[result.mean[metric] for result in row] for row in whole.values()])
     test = friedman(values)
     best_first = sorted(range(k), key=lambda place: float(test.ranks[place]))

@@ -183,7 +183,7 @@ def test_the_page_shows_the_diagram_and_it_is_stable(ranked, tmp_path) -> None:
         "".join(node.itertext()).strip()
         for node in ElementTree.parse(diagram).iter("{http://www.w3.org/2000/svg}text")
     ]
-    assert "Average rank by Recall@5, 4 blocks (1 is best)" in texts
+    assert "Average rank by Recall@20, 4 blocks (1 is best)" in texts
     assert "critical difference 1.66" in texts
     assert {"Base  1.12", "T-CE  2.12", "2.75  GUIDER"} <= set(texts)
     # Fewer results than before: an earlier run's diagram does not stay.

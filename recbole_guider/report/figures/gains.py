@@ -23,7 +23,7 @@ def draw_gains(board: Board) -> Drawing:
 
     The metric is the one that validation decides by, where the grid shows it, or else its first.
     """
-    metric = _metric(board)
+    metric = board.headline
     methods = [method for method in board.methods if method != BARE]
     style = looks(methods, board.proposed())
     panels = []
@@ -44,14 +44,6 @@ def draw_gains(board: Board) -> Drawing:
         "after Holm's correction); hollow: not."
     )
     return Drawing(tuple(panels), (), caption)
-
-
-def _metric(board: Board) -> str:
-    """Returns the metric that the figure shows."""
-    chosen_by = {result.valid_metric.lower() for result in board.comparison.results.values()}
-    return next(
-        (metric for metric in board.metrics if metric.lower() in chosen_by), board.metrics[0]
-    )
 
 
 def _painter(gains: Mapping[str, Against], style: Mapping[str, Look]) -> Callable[[Axes], None]:
