@@ -271,15 +271,18 @@ def _space(content: Any, where: str) -> dict[str, Any]:
 def _overrides(content: Any, where: str) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     """Returns what holds for the trials of every backbone, and what for those of one."""
     given = _properties(content, where, _SHORTER)
-    for_model = _by_name(given.pop("for_model", None), "model", f"{where}: for_model")
-    several = {
-        name: _properties(one, f"{where}: for_model: {name}", _SHORTER)
-        for name, one in for_model.items()
+    inner = f"{where}: for_model"
+    for_model = _by_name(given.pop("for_model", None), "model", inner)
+    return _of_trials(given, where), {
+        name: _of_trials(one, f"{inner}: {name}") for name, one in for_model.items()
     }
-    for one in (given, *several.values()):
-        for key in one:
-            _may_differ(key, f"{where}: {key}")
-    return given, several
+
+
+def _of_trials(content: Any, where: str) -> dict[str, Any]:
+    given = _properties(content, where, _SHORTER)
+    for key in given:
+        _may_differ(key, f"{where}: {key}")
+    return given
 
 
 def _properties(content: Any, where: str, mend: str) -> dict[str, Any]:
