@@ -93,8 +93,8 @@ def test_what_patience_changes_is_what_the_records_say():
     for path in (LEADERBOARD / "results").glob("*.json.gz"):
         record = unpacked(path.read_bytes())
         of = record["cell"]
-        block = (of["dataset"], of["backbone"], of.get("setting", ""))
-        if block == ("tiktok", "BM3", "") and record["test"]:
+        block = (of["dataset"], of["backbone"], record["config"]["noise_ratio"])
+        if block == ("tiktok", "BM3", 0) and record["test"]:
             points = [point[SHOWN.lower()] for point in record["valid_curve"]]
             curves.setdefault(of["method"], []).append(points)
     text = (LEADERBOARD / "README.md").read_text(encoding="utf-8")
