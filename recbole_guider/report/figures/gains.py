@@ -19,10 +19,7 @@ _ZERO = "#555555"
 
 
 def draw_gains(board: Board) -> Drawing:
-    """Returns a panel for each data set and backbone, with a point and an interval per method.
-
-    The metric is the one that validation decides by, where the grid shows it, or else its first.
-    """
+    """Returns a panel for each data set and backbone, with a point and an interval per method."""
     metric = board.headline
     methods = [method for method in board.methods if method != BARE]
     style = looks(methods, board.proposed())
