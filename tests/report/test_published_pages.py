@@ -17,6 +17,7 @@ from recbole_guider.benchmark.record import unpacked
 ROOT = Path(__file__).parents[2]
 LEADERBOARD = ROOT / "leaderboard"
 SHOWN = "Recall@20"  # in the tables of the READMEs
+TEXTS = [ROOT / "README.md", LEADERBOARD / "README.md", LEADERBOARD / "details.md"]
 KEYS = ("dataset", "backbone", "method", "setting", "metric")
 GRIDS = sorted(path.stem for path in (LEADERBOARD / "published").glob("*.tex"))
 
@@ -30,7 +31,7 @@ def numbers(path):
 def tables(text):
     """Every table of a Markdown text as rows, each a mapping of its header's words."""
     header = None
-    for line in text.splitlines():
+    for line in map(str.strip, text.splitlines()):
         if not line.startswith("|"):
             header = None
             continue
@@ -52,19 +53,25 @@ def page_of(row, pages):
     raise AssertionError(f"no page has all of {row}")
 
 
-@pytest.mark.parametrize("readme", ["README.md", "leaderboard/README.md"])
-def test_every_number_beside_a_backbone_is_a_published_one(readme):
+def rows_with(*headers):
+    """The rows of the texts' tables that have these columns."""
+    for path in TEXTS:
+        for row in tables(path.read_text(encoding="utf-8")):
+            if set(headers) <= set(row):
+                yield row
+
+
+def test_every_number_beside_a_backbone_is_a_published_one():
     pages = {grid: numbers(LEADERBOARD / "published" / f"{grid}.csv") for grid in GRIDS}
-    checked = 0
-    for row in tables((ROOT / readme).read_text(encoding="utf-8")):
-        if not {"data set", "backbone"} <= set(row) or "median of a run" in row:
-            continue
+    rows = [row for row in rows_with("data set", "backbone") if "median of a run" not in row]
+    assert rows
+    for row in rows:
         published, named = page_of(row, pages)
+        assert named
         of = (row["data set"], row["backbone"])
         for method in named:
             mean = float(published[(*of, method, "", SHOWN)]["mean"])
             assert row[method] == f"{mean:.4f}".lstrip("0"), (of, method)
-            checked += 1
         for header, text in row.items():
             found = re.fullmatch(r"(\S+) over the (best baseline|bare backbone)", header)
             if found:
@@ -74,8 +81,6 @@ def test_every_number_beside_a_backbone_is_a_published_one(readme):
                 p = float(against[f"{family}_p_holm"])
                 shown = "p < .001" if p < 0.001 else f"p {p:.3f}".replace("0.", ".")
                 assert text == f"{gain:+.1f} % ({shown})".replace("-", "−"), (of, header)
-                checked += 1
-    assert checked > 0
 
 
 def cut(curve, patience):
@@ -97,8 +102,7 @@ def test_what_patience_changes_is_what_the_records_say():
         if block == ("tiktok", "BM3", 0) and record["test"]:
             points = [point[SHOWN.lower()] for point in record["valid_curve"]]
             curves.setdefault(of["method"], []).append(points)
-    text = (LEADERBOARD / "README.md").read_text(encoding="utf-8")
-    rows = [row for row in tables(text.replace("\n  |", "\n|")) if "patience" in row]
+    rows = list(rows_with("patience"))
     assert rows
     for row in rows:
         patience = int(row.pop("patience"))
@@ -151,11 +155,7 @@ def test_the_published_pages_follow_from_the_published_records(
 
 
 def test_the_costs_beside_them_are_those_of_the_published_records(of_published_records, capsys):
-    shown = [
-        row
-        for row in tables((LEADERBOARD / "README.md").read_text(encoding="utf-8"))
-        if "median of a run" in row
-    ]
+    shown = list(rows_with("median of a run"))
     assert shown
     assert of_published_records("table2", "--costs") == 0
     told = list(tables(capsys.readouterr().out))
