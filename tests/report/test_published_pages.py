@@ -17,7 +17,6 @@ from recbole_guider.benchmark.record import unpacked
 ROOT = Path(__file__).parents[2]
 LEADERBOARD = ROOT / "leaderboard"
 SHOWN = "Recall@20"  # in the tables of the READMEs
-TEXTS = [ROOT / "README.md", LEADERBOARD / "README.md", LEADERBOARD / "details.md"]
 KEYS = ("dataset", "backbone", "method", "setting", "metric")
 GRIDS = sorted(path.stem for path in (LEADERBOARD / "published").glob("*.tex"))
 
@@ -53,17 +52,19 @@ def page_of(row, pages):
     raise AssertionError(f"no page has all of {row}")
 
 
-def rows_with(*headers):
-    """The rows of the texts' tables that have these columns."""
-    for path in TEXTS:
-        for row in tables(path.read_text(encoding="utf-8")):
-            if set(headers) <= set(row):
-                yield row
+def rows_with(text, *headers):
+    """The rows of a text's tables that have these columns; there are some."""
+    found = tables((ROOT / text).read_text(encoding="utf-8"))
+    rows = [row for row in found if set(headers) <= set(row)]
+    assert rows, text
+    return rows
 
 
-def test_every_number_beside_a_backbone_is_a_published_one():
+@pytest.mark.parametrize("text", ["README.md", "leaderboard/README.md"])
+def test_every_number_beside_a_backbone_is_a_published_one(text):
     pages = {grid: numbers(LEADERBOARD / "published" / f"{grid}.csv") for grid in GRIDS}
-    rows = [row for row in rows_with("data set", "backbone") if "median of a run" not in row]
+    rows = rows_with(text, "data set", "backbone")
+    rows = [row for row in rows if "median of a run" not in row]
     assert rows
     for row in rows:
         published, named = page_of(row, pages)
@@ -72,7 +73,7 @@ def test_every_number_beside_a_backbone_is_a_published_one():
         for method in named:
             mean = float(published[(*of, method, "", SHOWN)]["mean"])
             assert row[method] == f"{mean:.4f}".lstrip("0"), (of, method)
-        for header, text in row.items():
+        for header, told in row.items():
             found = re.fullmatch(r"(\S+) over the (best baseline|bare backbone)", header)
             if found:
                 family = "vs_best" if found[2] == "best baseline" else "vs_base"
@@ -80,7 +81,7 @@ def test_every_number_beside_a_backbone_is_a_published_one():
                 gain = 100 * float(against[f"{family}_relative_gain"])
                 p = max(float(against[f"{family}_{test}p_holm"]) for test in ("", "both_"))
                 shown = "p < .001" if p < 0.001 else f"p {p:.3f}".replace("0.", ".")
-                assert text == f"{gain:+.1f} % ({shown})".replace("-", "−"), (of, header)
+                assert told == f"{gain:+.1f} % ({shown})".replace("-", "−"), (of, header)
 
 
 def cut(curve, patience):
@@ -102,9 +103,7 @@ def test_what_patience_changes_is_what_the_records_say():
         if block == ("tiktok", "BM3", 0) and record["test"]:
             points = [point[SHOWN.lower()] for point in record["valid_curve"]]
             curves.setdefault(of["method"], []).append(points)
-    rows = list(rows_with("patience"))
-    assert rows
-    for row in rows:
+    for row in rows_with("leaderboard/details.md", "patience"):
         patience = int(row.pop("patience"))
         for method, shown in row.items():
             mean = statistics.fmean(cut(curve, patience) for curve in curves[method])
@@ -155,8 +154,11 @@ def test_the_published_pages_follow_from_the_published_records(
 
 
 def test_the_costs_beside_them_are_those_of_the_published_records(of_published_records, capsys):
-    shown = list(rows_with("median of a run"))
-    assert shown
+    shown = [
+        row
+        for text in ("leaderboard/README.md", "leaderboard/details.md")
+        for row in rows_with(text, "median of a run")
+    ]
     assert of_published_records("table2", "--costs") == 0
     told = list(tables(capsys.readouterr().out))
     for row in shown:
