@@ -42,13 +42,22 @@ def tables(text):
 
 
 def page_of(row, pages):
-    """The first page, and its methods, that has all methods of a row for its backbone."""
-    known = {method for page in pages.values() for _, _, method, *_ in page}
-    named = known & set(row)
+    """The first page that has a row's methods for its backbone and setting; its rows of these.
+
+    A column that is named after a varied property holds the setting's value.
+    """
+    settings = {setting for page in pages.values() for *_, setting, _ in page}
+    varied = next((name for name in row if any(s.startswith(f"{name}=") for s in settings)), None)
+    of = (row["data set"], row["backbone"], f"{varied}={row[varied]}" if varied else "")
+    named = {method for page in pages.values() for _, _, method, *_ in page} & set(row)
     for page in pages.values():
-        of = {key[2] for key in page if key[:2] == (row["data set"], row["backbone"])}
-        if named <= of:
-            return page, named
+        found = {
+            method: published
+            for (*backbone, method, setting, metric), published in page.items()
+            if (*backbone, setting) == of and metric == SHOWN
+        }
+        if named <= set(found):
+            return {method: found[method] for method in named}
     raise AssertionError(f"no page has all of {row}")
 
 
@@ -67,21 +76,19 @@ def test_every_number_beside_a_backbone_is_a_published_one(text):
     rows = [row for row in rows if "median of a run" not in row]
     assert rows
     for row in rows:
-        published, named = page_of(row, pages)
-        assert named
-        of = (row["data set"], row["backbone"])
-        for method in named:
-            mean = float(published[(*of, method, "", SHOWN)]["mean"])
-            assert row[method] == f"{mean:.4f}".lstrip("0"), (of, method)
+        published = page_of(row, pages)
+        assert published
+        for method, of in published.items():
+            assert row[method] == f"{float(of['mean']):.4f}".lstrip("0"), (row, method)
         for header, told in row.items():
             found = re.fullmatch(r"(\S+) over the (best baseline|bare backbone)", header)
             if found:
                 family = "vs_best" if found[2] == "best baseline" else "vs_base"
-                against = published[(*of, found[1], "", SHOWN)]
+                against = published[found[1]]
                 gain = 100 * float(against[f"{family}_relative_gain"])
                 p = max(float(against[f"{family}_{test}p_holm"]) for test in ("", "both_"))
                 shown = "p < .001" if p < 0.001 else f"p {p:.3f}".replace("0.", ".")
-                assert told == f"{gain:+.1f} % ({shown})".replace("-", "−"), (of, header)
+                assert told == f"{gain:+.1f} % ({shown})".replace("-", "−"), (row, header)
 
 
 def cut(curve, patience):
@@ -126,10 +133,12 @@ def of_published_records(tmp_path, monkeypatch):
     def run(grid, *arguments):
         published = numbers(LEADERBOARD / "published" / f"{grid}.csv")
         datasets = dict.fromkeys(dataset for dataset, *_ in published)
+        backbones = dict.fromkeys(backbone for _, backbone, *_ in published)
         for name in datasets:
             (tmp_path / name).mkdir(exist_ok=True)
             (tmp_path / name / f"{name}.inter").touch()
         given = ["--grid", grid, "--datasets", ",".join(datasets), f"--data_path={tmp_path}"]
+        given += ["--backbones", ",".join(backbones)]
         return cli.main([*given, "--results", str(LEADERBOARD / "results"), *arguments])
 
     return run
