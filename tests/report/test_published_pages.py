@@ -46,9 +46,9 @@ def page_of(row, pages):
 
     A column that is named after a varied property holds the setting's value.
     """
-    settings = {setting for page in pages.values() for *_, setting, _ in page}
-    varied = next((name for name in row if any(s.startswith(f"{name}=") for s in settings)), None)
-    of = (row["data set"], row["backbone"], f"{varied}={row[varied]}" if varied else "")
+    varied = {setting.partition("=")[0] for page in pages.values() for *_, setting, _ in page}
+    shown = next((f"{name}={row[name]}" for name in varied & set(row)), "")
+    of = (row["data set"], row["backbone"], shown)
     named = {method for page in pages.values() for _, _, method, *_ in page} & set(row)
     for page in pages.values():
         found = {
