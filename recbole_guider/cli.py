@@ -61,7 +61,7 @@ def parser() -> Parser:
     made.add_argument("--datasets", action="append", help="data sets instead of the grid's: a,b")
     made.add_argument("--backbones", action="append", help="backbones instead of the grid's: a,b")
     made.add_argument("--methods", action="append", help="methods instead of the grid's: a,b")
-    made.add_argument("--seeds", type=count, help="how many seeds, instead of the grid's number")
+    made.add_argument("--seeds", type=count, help="how many seeds, instead of the grid's numbers")
     made.add_argument("--settings", action="append", metavar="VALUES",
                       help="values of the varied property to run, of the grid's: a,b")  # fmt: skip
     made.add_argument("--trials", type=count,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
@@ -14,8 +14,8 @@ from recbole_guider.evaluator.metric_names import parse_metric
 from recbole_guider.property_layers import load_properties, names, property_file
 
 _LISTS = ("datasets", "backbones", "methods", "baselines", "metrics")
-_OTHERS = ("title", "fallback_datasets", "seeds", "overrides", "vary", "search", "figure",
-           "note")  # fmt: skip
+_OTHERS = ("title", "fallback_datasets", "seeds", "seeds_on", "overrides", "vary", "search",
+           "figure", "note")  # fmt: skip
 FIGURES = ("gains", "settings", "training", "scores")  # see recbole_guider.report.figures.drawing
 
 
@@ -32,6 +32,7 @@ class Grid:
         baselines: methods that the others are compared with.
         metrics: columns, such as ``Recall@20``.
         seeds: how many seeds; they are ``seed``, ``seed + 1`` and so on.
+        seeds_on: data set -> how many seeds on it, where that is another number.
         fallback_datasets: what stands in when none of the data sets is installed: those of these
             that are.
         overrides: properties set for every cell that knows them.
@@ -50,6 +51,7 @@ class Grid:
     baselines: tuple[str, ...]
     metrics: tuple[str, ...]
     seeds: int = 1
+    seeds_on: Mapping[str, int] = field(default_factory=dict)
     fallback_datasets: tuple[str, ...] = ()
     overrides: Mapping[str, Any] = field(default_factory=dict)
     vary: Optional[str] = None  # noqa: UP045 (Python 3.9)
@@ -57,6 +59,10 @@ class Grid:
     search: Optional[Search] = None  # noqa: UP045
     figure: Optional[str] = None  # noqa: UP045
     note: Optional[str] = None  # noqa: UP045
+
+    def seeds_of(self, dataset: str) -> int:
+        """Returns how many seeds the grid has on a data set."""
+        return self.seeds_on.get(dataset, self.seeds)
 
 
 def load_grid(name: str) -> Grid:
@@ -82,13 +88,7 @@ def load_grid(name: str) -> Grid:
             )
     for metric in axes["metrics"]:
         parse_metric(metric, where=f"{path}: metrics")
-    seeds = content.get("seeds", 1)
-    if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
-        raise InputError(
-            f"seeds is {seeds!r}, expected a count of at least 1",
-            where=path,
-            mend="Write for example seeds: 3.",
-        )
+    fallback = _list(content, "fallback_datasets", path) if "fallback_datasets" in content else ()
     overrides = content.get("overrides") or {}
     if not isinstance(overrides, dict):
         raise InputError(
@@ -100,10 +100,9 @@ def load_grid(name: str) -> Grid:
     return Grid(
         name=path.stem,
         title=_text(content, "title", path) or path.stem,
-        seeds=seeds,
-        fallback_datasets=(
-            _list(content, "fallback_datasets", path) if "fallback_datasets" in content else ()
-        ),
+        seeds=_count(content.get("seeds", 1), "seeds", path),
+        seeds_on=_seeds_on(content.get("seeds_on"), (*axes["datasets"], *fallback), path),
+        fallback_datasets=fallback,
         overrides=overrides,
         vary=varied.key if varied else None,
         settings=varied.settings if varied else {},
@@ -112,6 +111,30 @@ def load_grid(name: str) -> Grid:
         note=_text(content, "note", path),
         **axes,
     )
+
+
+def _count(value: Any, name: str, path: Path) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InputError(
+            f"{name} is {value!r}, expected a count of at least 1",
+            where=path,
+            mend="Write for example 3.",
+        )
+    return value
+
+
+def _seeds_on(content: Any, datasets: Sequence[str], path: Path) -> dict[str, int]:
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise InputError(
+            f"seeds_on is {content!r}, expected 'data set: count' pairs",
+            where=path,
+            mend=f"Write for example seeds_on: {{{datasets[0]}: 3}}.",
+        )
+    for dataset in content:
+        one_of(dataset, datasets, f"{path}: seeds_on")
+    return {name: _count(count, f"seeds_on.{name}", path) for name, count in content.items()}
 
 
 def _search(content: Any, path: Path) -> Search | None:

@@ -72,7 +72,7 @@ def select(
             that the suite knows need not be one of the grid's.
         backbones: backbones.
         methods: methods.
-        seeds: how many seeds, instead of the grid's number.
+        seeds: how many seeds on every data set, instead of the grid's numbers.
         settings: values of the varied property, or names of settings, to run of the grid's.
         trials: how many trials, instead of the grid's number; the grid need not name a search. 1
             tries nothing but the property files' values.
@@ -93,7 +93,7 @@ def select(
     )
     asked = _ordered(datasets, grid.datasets)
     chosen_datasets, absent, notes = present_datasets(grid, asked, data_path)
-    count = grid.seeds if seeds is None else seeds
+    counts = {d: grid.seeds_of(d) if seeds is None else seeds for d in chosen_datasets}
     tuned = tuple(dict.fromkeys([BARE, *chosen_methods]))
     known = {
         (d, b, m): known_keys(b, m, d)
@@ -125,7 +125,7 @@ def select(
                     tried[kind] = trial_cells(
                         search, kind, run_seed, of_kind[kind], known[kind], grid.vary
                     )
-            for seed in range(first, first + count):
+            for seed in range(first, first + counts[dataset]):
                 for place, setting in enumerate(of_settings or [""]):
                     for method in chosen_methods:
                         kind = (dataset, backbone, method)
@@ -141,7 +141,7 @@ def select(
         *_narrowed(chosen_methods, grid.methods),
         *_narrowed(tuple(of_settings), tuple(grid.settings)),
         *([] if search == grid.search else [_trials(search)]),
-        *([] if count == grid.seeds else [f"{_seeds(count)} instead of {grid.seeds}."]),
+        *_fewer_or_more(grid, counts),
     ]
     notes += narrowed
     notes += [
@@ -165,7 +165,8 @@ def select(
         datasets=chosen_datasets,
         backbones=chosen_backbones,
         methods=chosen_methods,
-        seeds=count,
+        seeds=grid.seeds if seeds is None else seeds,
+        seeds_on=grid.seeds_on if seeds is None else {},
         settings=of_settings,
         search=search,
     )
@@ -255,8 +256,14 @@ def _narrowed(chosen: tuple[str, ...], axis: tuple[str, ...]) -> list[str]:
     return [f"{named} instead of {whole}."]
 
 
-def _seeds(count: int) -> str:
-    return f"{count} seed{'s' if count > 1 else ''}"
+def _fewer_or_more(grid: Grid, counts: Mapping[str, int]) -> list[str]:
+    """Returns what a reader must know if the seeds are not as many as the grid's."""
+    owns = {grid.seeds_of(dataset): count for dataset, count in counts.items()}
+    return [
+        f"{count} seed{'s' if count > 1 else ''} instead of {own}."
+        for own, count in owns.items()
+        if count != own
+    ]
 
 
 def _require_metrics(grid: Grid, properties: Mapping[str, Any]) -> None:

@@ -101,10 +101,19 @@ def _shared(board: Board, method: str) -> bool:
 
 
 def _seeds(board: Board) -> str:
-    axes = set(board.asked.values())
-    if len(axes) != 1:
+    """Says which seeds are asked for: those of most data sets, then those of the others."""
+    of_dataset = {key.dataset: seeds for key, seeds in board.asked.items()}
+    axes = {dataset: of_dataset[dataset] for dataset in board.datasets}
+    if not axes:
         return "seeds"
-    seeds = next(iter(axes))
+    usual = max(axes.values(), key=list(axes.values()).count)
+    others = [
+        f"on {dataset} {_counted_seeds(seeds)}" for dataset, seeds in axes.items() if seeds != usual
+    ]
+    return ", ".join([_counted_seeds(usual), *others])
+
+
+def _counted_seeds(seeds: Sequence[int]) -> str:
     named = ", ".join(map(str, seeds))
     return f"{len(seeds)} seeds ({named})" if len(seeds) > 1 else f"one seed ({named})"
 

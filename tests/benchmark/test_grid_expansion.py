@@ -126,6 +126,20 @@ def test_a_part_of_the_grid_has_files_and_notes_of_its_own(write, here):
         assert any(one.endswith(note) for one in selection.notes)
 
 
+def test_a_data_set_may_have_another_number_of_seeds(write, here):
+    grid = load_grid(write(datasets="[tiny, baby]", seeds=2, seeds_on="{tiny: 3, baby: 1}"))
+    plain = select(grid, datasets=["tiny"], command_line=here)
+    assert {cell.name.seed for cell in plain.cells} == {2022, 2023, 2024}
+    assert not any("seed" in note for note in plain.notes)
+    same, fewer = (
+        select(grid, datasets=["tiny"], seeds=count, command_line=here) for count in (3, 2)
+    )
+    assert (same.cells, same.notes) == (plain.cells, plain.notes)
+    assert {cell.name.seed for cell in fewer.cells} == {2022, 2023}
+    assert any(note.endswith("2 seeds instead of 3.") for note in fewer.notes)
+    assert fewer.grid.seeds_of("tiny") == 2
+
+
 def test_the_whole_grid_however_asked_for_keeps_its_name(write, here, tmp_path):
     grid = load_grid(write(seeds=2, overrides="{epochs: 2}"))
     plain = select(grid, command_line=here)
@@ -247,6 +261,9 @@ def test_columns_must_be_computed(write, here):
         ({"seeds": "0"}, "seeds"),
         ({"seeds": "true"}, "seeds"),
         ({"seeds": "[1]"}, "seeds"),
+        ({"seeds_on": "3"}, "seeds_on"),
+        ({"seeds_on": "{tniy: 3}"}, "'tiny'"),
+        ({"seeds_on": "{tiny: 0}"}, "seeds_on.tiny"),
         ({"overrides": "[1]"}, "overrides"),
         ({"backbone": "[BM3]"}, "'backbones'"),
         ({"baselines": "[Bass]"}, "'Base'"),

@@ -270,6 +270,24 @@ def test_a_caption_says_what_is_to_be_known_of_a_data_set(tmp_path, grid, make_r
     assert about in html.unescape(paths[-1].read_text(encoding="utf-8"))
 
 
+def test_the_caption_names_the_seeds_of_data_sets_that_have_others(tmp_path, grid, make_record):
+    seeds = {"ml-100k": (2022, 2023), "tiktok": (2022, 2023), "baby-rec": (2022,)}
+    for shown, said in (
+        (["ml-100k", "tiktok", "baby-rec"],
+         "users and 2 seeds (2022, 2023), on baby-rec one seed (2022). "),
+        (["ml-100k", "tiktok"], "users and 2 seeds (2022, 2023). "),
+        (["ml-100k", "baby-rec"],
+         "users and 2 seeds (2022, 2023), on baby-rec one seed (2022). "),
+    ):  # fmt: skip
+        cells = [
+            (dataset, "BM3", method, seed, "")
+            for dataset in shown for method in ("Base", "GUIDER") for seed in seeds[dataset]
+        ]  # fmt: skip
+        several = {**grid, "datasets": shown}
+        records = [make_record(cell) for cell in cells]
+        assert said in read(render(several, cells, records, {}, tmp_path))[0]
+
+
 def test_the_caption_says_how_the_numbers_were_made(tmp_path, grid, cells, records) -> None:
     markdown = read(render(grid, cells, records, {}, tmp_path, ["ml-100k\nstands in."]))[0]
     for said in (
