@@ -93,7 +93,7 @@ def select(
     )
     asked = _ordered(datasets, grid.datasets)
     chosen_datasets, absent, notes = present_datasets(grid, asked, data_path)
-    counts = {d: grid.seeds_of(d) if seeds is None else seeds for d in chosen_datasets}
+    wanted = grid if seeds is None else replace(grid, seeds=seeds, seeds_on={})
     tuned = tuple(dict.fromkeys([BARE, *chosen_methods]))
     known = {
         (d, b, m): known_keys(b, m, d)
@@ -125,7 +125,7 @@ def select(
                     tried[kind] = trial_cells(
                         search, kind, run_seed, of_kind[kind], known[kind], grid.vary
                     )
-            for seed in range(first, first + counts[dataset]):
+            for seed in range(first, first + wanted.seeds_of(dataset)):
                 for place, setting in enumerate(of_settings or [""]):
                     for method in chosen_methods:
                         kind = (dataset, backbone, method)
@@ -141,7 +141,7 @@ def select(
         *_narrowed(chosen_methods, grid.methods),
         *_narrowed(tuple(of_settings), tuple(grid.settings)),
         *([] if search == grid.search else [_trials(search)]),
-        *_fewer_or_more(grid, counts),
+        *_fewer_or_more(grid, wanted, chosen_datasets),
     ]
     notes += narrowed
     notes += [
@@ -160,13 +160,11 @@ def select(
         notes.append(f"Set for every cell that knows the property: {listed}.")
     from_user = {key for key, where in sources.items() if not where.startswith(_origin(grid))}
     selected = replace(
-        grid,
+        wanted,
         name=f"{grid.name}-selection" if narrowed or from_user - WITHOUT_EFFECT else grid.name,
         datasets=chosen_datasets,
         backbones=chosen_backbones,
         methods=chosen_methods,
-        seeds=grid.seeds if seeds is None else seeds,
-        seeds_on=grid.seeds_on if seeds is None else {},
         settings=of_settings,
         search=search,
     )
@@ -256,9 +254,9 @@ def _narrowed(chosen: tuple[str, ...], axis: tuple[str, ...]) -> list[str]:
     return [f"{named} instead of {whole}."]
 
 
-def _fewer_or_more(grid: Grid, counts: Mapping[str, int]) -> list[str]:
+def _fewer_or_more(grid: Grid, wanted: Grid, datasets: Sequence[str]) -> list[str]:
     """Returns what a reader must know if the seeds are not as many as the grid's."""
-    owns = {grid.seeds_of(dataset): count for dataset, count in counts.items()}
+    owns = {grid.seeds_of(dataset): wanted.seeds_of(dataset) for dataset in datasets}
     return [
         f"{count} seed{'s' if count > 1 else ''} instead of {own}."
         for own, count in owns.items()
