@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ class Board:
         datasets: data sets of which a cell has finished or failed (all of them where none has), in
             the grid's order, then by name.
         backbones: the same for backbones.
-        waiting: what the grid asks for of other data sets and backbones, as ``asked``.
+        waiting: what has not run of other data sets and backbones, as ``asked``.
         methods: the same for methods, the bare backbone first.
         metrics: metrics in the grid's order; higher is better in all of them.
         baselines: methods that the proposed ones are compared with.
@@ -161,7 +161,9 @@ def arrange(
     for cell in sorted(expected):
         key = result_key(cell)
         asked[key] = (*asked.get(key, ()), cell[3])
-    asked, waiting = _begun(asked, [*finished, *(cell for cell in expected if cell in failures)])
+    ended = finished.union(expected.intersection(failures))
+    asked, waiting = _begun(asked, ended)
+    kept = [record for record in kept if result_key(cell_key(record.cell)) in asked]
     values = dict(grid.get("settings") or {})
     settings = _in_order(list(values), (key.setting for key in asked if key.setting)) or ("",)
     metrics = tuple(str(metric) for metric in grid["metrics"])
@@ -192,19 +194,32 @@ def arrange(
 
 
 def _begun(
-    asked: Mapping[ResultKey, tuple[int, ...]], ended: Sequence[CellKey]
+    asked: Mapping[ResultKey, tuple[int, ...]], ended: Collection[CellKey]
 ) -> tuple[dict[ResultKey, tuple[int, ...]], dict[ResultKey, tuple[int, ...]]]:
     """Splits what is asked for: data sets and backbones of which a cell has ended, and the rest.
 
-    So a grid of which one data set or backbone has finished shows a whole, smaller table.
+    So a grid of which one data set or backbone has finished shows a whole, smaller table. Where a
+    property varies, cells of one setting alone do not show a data set beside one that has several:
+    another grid shares the setting that changes nothing, and ran them. The rest has the seeds that
+    have not ended.
     """
-    datasets, backbones = {cell[0] for cell in ended}, {cell[1] for cell in ended}
-    begun = {
-        key: seeds
-        for key, seeds in asked.items()
-        if not ended or (key.dataset in datasets and key.backbone in backbones)
-    }
-    return begun, {key: seeds for key, seeds in asked.items() if key not in begun}
+    datasets, backbones = _shown(ended, 0), _shown(ended, 1)
+    begun, rest = {}, {}
+    for key, seeds in asked.items():
+        if not ended or (key.dataset in datasets and key.backbone in backbones):
+            begun[key] = seeds
+        else:
+            rest[key] = tuple(seed for seed in seeds if (*key[:3], seed, key.setting) not in ended)
+    return begun, rest
+
+
+def _shown(ended: Iterable[CellKey], axis: int) -> set[str | int]:
+    """Returns the names on a cell's axis that have several settings, else all that ended."""
+    settings: dict[str | int, set[str]] = {}
+    for cell in ended:
+        settings.setdefault(cell[axis], set()).add(cell[4])
+    several = {name for name, found in settings.items() if len(found) > 1}
+    return several or set(settings)
 
 
 def _in_order(listed: Sequence[str] | None, present: Iterable[str]) -> tuple[str, ...]:

@@ -242,6 +242,19 @@ def test_holes_name_their_setting(tmp_path, noisy, noisy_records) -> None:
     assert (hole["mean"], hole["seeds_finished"], hole["seeds_asked"]) == ("", "0", "2")
 
 
+def test_the_shared_setting_alone_shows_no_data_set(tmp_path, noisy, noisy_records, make_record):
+    here = names(noisy_records)
+    there = [("tiktok", *cell[1:]) for cell in here]
+    shared = [make_record(cell) for cell in there if cell[4] == "noise_ratio=0"]
+    render(noisy, here, noisy_records, {}, tmp_path / "alone")
+    render(noisy, [*here, *there], [*noisy_records, *shared], {}, tmp_path / "beside")
+    markdown, numbers = pages(tmp_path / "beside")
+    assert numbers == pages(tmp_path / "alone")[1]
+    assert f"- tiktok: not run ({len(there) - len(shared)} cells)\n" in markdown
+    # Where no data set has more, it is what there is.
+    assert arrange(noisy, [*here, *there], shared, {}).datasets == ("tiktok",)
+
+
 def test_nothing_finished_is_all_holes(tmp_path, noisy, noisy_records) -> None:
     render(noisy, names(noisy_records), [], {}, tmp_path)
     markdown, numbers = pages(tmp_path)
