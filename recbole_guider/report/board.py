@@ -9,7 +9,15 @@ from typing import Any
 
 from recbole_guider.registry import BARE
 from recbole_guider.report.comparison import Comparison, compare_records
-from recbole_guider.report.results import CellKey, Record, Result, ResultKey, cell_key, result_key
+from recbole_guider.report.results import (
+    CellKey,
+    Record,
+    Result,
+    ResultKey,
+    cell_key,
+    cell_of,
+    result_key,
+)
 
 
 @dataclass(frozen=True)
@@ -20,7 +28,7 @@ class Board:
         name: the grid's name, which the files bear.
         title: what the grid is about.
         datasets: data sets of which a cell has finished or failed (all of them where none has), in
-            the grid's order, then by name.
+            the grid's order, then by name; not those with one setting beside some with several.
         backbones: the same for backbones.
         waiting: what has not run of other data sets and backbones, as ``asked``.
         methods: the same for methods, the bare backbone first.
@@ -209,7 +217,7 @@ def _begun(
         if not ended or (key.dataset in datasets and key.backbone in backbones):
             begun[key] = seeds
         else:
-            rest[key] = tuple(seed for seed in seeds if (*key[:3], seed, key.setting) not in ended)
+            rest[key] = tuple(seed for seed in seeds if cell_of(key, seed) not in ended)
     return begun, rest
 
 

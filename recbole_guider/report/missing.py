@@ -8,7 +8,7 @@ from typing import Callable
 from recbole_guider.registry import BARE
 from recbole_guider.report.board import Board
 from recbole_guider.report.comparison import once
-from recbole_guider.report.results import ResultKey, result_key
+from recbole_guider.report.results import ResultKey, cell_of, result_key
 
 _LONGEST = 200  # characters of a reason
 
@@ -120,7 +120,7 @@ def why_absent(board: Board, key: ResultKey, shown: Callable[[str], str] = str) 
     """
     reasons: dict[str, list[int]] = {}
     for seed in _absent(board, key):
-        reason = board.failures.get((*key[:3], seed, key.setting))
+        reason = board.failures.get(cell_of(key, seed))
         text = " ".join((reason or "").split())
         text = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
         said = "not run" if reason is None else f"failed: {shown(text)}" if text else "failed"

@@ -163,6 +163,11 @@ def result_key(cell: CellKey) -> ResultKey:
     return ResultKey(*cell[:3], cell[4])
 
 
+def cell_of(key: ResultKey, seed: int) -> CellKey:
+    """Returns the cell of a result with a seed."""
+    return (key.dataset, key.backbone, key.method, seed, key.setting)
+
+
 def describe(cell: CellKey) -> str:
     """Names a cell in a message: ``BM3 + GUIDER on ml-100k, seed 2022, noise_ratio=0.1``."""
     dataset, backbone, method, seed, setting = cell
