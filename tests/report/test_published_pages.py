@@ -91,6 +91,39 @@ def test_every_number_beside_a_backbone_is_a_published_one(text):
                 assert told == f"{gain:+.1f} % ({shown})".replace("-", "−"), (row, header)
 
 
+def verdicts(method, family):
+    """How often a method is better, worse (of these over users alone) and undecided, in table2."""
+    better = worse = alone = undecided = 0
+    for (*_, name, _, _), row in numbers(LEADERBOARD / "published" / "table2.csv").items():
+        if name == method and row[f"{family}_p_holm"]:  # one that has been run
+            over_users, both = (float(row[f"{family}_{test}p_holm"]) for test in ("", "both_"))
+            if over_users >= 0.05:
+                undecided += 1
+            elif float(row[f"{family}_difference"]) > 0:
+                better += 1
+            else:
+                worse += 1
+                alone += both >= 0.05
+    return better, worse, alone, undecided
+
+
+def test_the_verdicts_counted_in_the_text_are_the_pages():
+    text = " ".join((LEADERBOARD / "README.md").read_text(encoding="utf-8").split())
+    told = re.search(
+        r"in none of (\d+) comparisons, behind in (\d+) \((\d+) of them over users alone\) and "
+        r"undecided in (\d+)\. GUIDER-paper, .*? is ahead in none and behind in (\d+) "
+        r"\((\d+) over users alone\)",
+        text,
+    )
+    assert told, "the sentence has changed: change this test with it"
+    comparisons, *ours = map(int, told.groups())
+    better, worse, alone, undecided = verdicts("GUIDER", "vs_best")
+    assert (better, worse + undecided) == (0, comparisons)
+    by_equations = verdicts("GUIDER-paper", "vs_best")
+    assert by_equations[0] == 0
+    assert ours == [worse, alone, undecided, *by_equations[1:3]]
+
+
 def cut(curve, patience):
     """The validation value of a run that stops so many epochs after its best one."""
     best, waited = curve[0], 0
