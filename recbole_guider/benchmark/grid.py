@@ -12,10 +12,12 @@ from recbole_guider.benchmark.vary import read_vary
 from recbole_guider.errors import InputError, nearest_name, one_of
 from recbole_guider.evaluator.metric_names import parse_metric
 from recbole_guider.property_layers import load_properties, names, property_file
+from recbole_guider.property_rules import checked
 
 _LISTS = ("datasets", "backbones", "methods", "baselines", "metrics")
 _OTHERS = ("title", "fallback_datasets", "seeds", "seeds_on", "overrides", "vary", "search",
            "figure", "note")  # fmt: skip
+_COUNT = "whole, >= 1"
 FIGURES = ("gains", "settings", "training", "scores")  # see recbole_guider.report.figures.drawing
 
 
@@ -100,7 +102,7 @@ def load_grid(name: str) -> Grid:
     return Grid(
         name=path.stem,
         title=_text(content, "title", path) or path.stem,
-        seeds=_count(content.get("seeds", 1), "seeds", path),
+        seeds=checked(content.get("seeds", 1), _COUNT, f"{path}: seeds"),
         seeds_on=_seeds_on(content.get("seeds_on"), (*axes["datasets"], *fallback), path),
         fallback_datasets=fallback,
         overrides=overrides,
@@ -111,16 +113,6 @@ def load_grid(name: str) -> Grid:
         note=_text(content, "note", path),
         **axes,
     )
-
-
-def _count(value: Any, name: str, path: Path) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InputError(
-            f"{name} is {value!r}, expected a count of at least 1",
-            where=path,
-            mend="Write for example 3.",
-        )
-    return value
 
 
 def _seeds_on(content: Any, datasets: Sequence[str], path: Path) -> dict[str, int]:
@@ -134,7 +126,9 @@ def _seeds_on(content: Any, datasets: Sequence[str], path: Path) -> dict[str, in
         )
     for dataset in content:
         one_of(dataset, datasets, f"{path}: seeds_on")
-    return {name: _count(count, f"seeds_on.{name}", path) for name, count in content.items()}
+    return {
+        name: checked(count, _COUNT, f"{path}: seeds_on.{name}") for name, count in content.items()
+    }
 
 
 def _search(content: Any, path: Path) -> Search | None:
