@@ -91,37 +91,32 @@ def test_every_number_beside_a_backbone_is_a_published_one(text):
                 assert told == f"{gain:+.1f} % ({shown})".replace("-", "−"), (row, header)
 
 
-def verdicts(method, family):
-    """How often a method is better, worse (of these over users alone) and undecided, in table2."""
-    better = worse = alone = undecided = 0
-    for (*_, name, _, _), row in numbers(LEADERBOARD / "published" / "table2.csv").items():
-        if name == method and row[f"{family}_p_holm"]:  # one that has been run
-            over_users, both = (float(row[f"{family}_{test}p_holm"]) for test in ("", "both_"))
-            if over_users >= 0.05:
-                undecided += 1
-            elif float(row[f"{family}_difference"]) > 0:
-                better += 1
-            else:
-                worse += 1
-                alone += both >= 0.05
-    return better, worse, alone, undecided
+def verdicts(page):
+    """Method -> what a page says of how often it is better and worse than its rival."""
+    lines = re.findall(r"^- \*\*(.+)\*\* against (.+ comparisons)$", page.read_text("utf-8"), re.M)
+    assert lines, page
+    return dict(lines)
 
 
 def test_the_verdicts_counted_in_the_text_are_the_pages():
     text = " ".join((LEADERBOARD / "README.md").read_text(encoding="utf-8").split())
     told = re.search(
-        r"in none of (\d+) comparisons, behind in (\d+) \((\d+) of them over users alone\) and "
+        r"in none of (\d+) comparisons, behind in (\d+ \(\d+ of them over users alone\)) and "
         r"undecided in (\d+)\. GUIDER-paper, .*? is ahead in none and behind in (\d+) "
         r"\((\d+) over users alone\)",
         text,
     )
     assert told, "the sentence has changed: change this test with it"
-    comparisons, *ours = map(int, told.groups())
-    better, worse, alone, undecided = verdicts("GUIDER", "vs_best")
-    assert (better, worse + undecided) == (0, comparisons)
-    by_equations = verdicts("GUIDER-paper", "vs_best")
-    assert by_equations[0] == 0
-    assert ours == [worse, alone, undecided, *by_equations[1:3]]
+    comparisons, behind, undecided, worse, alone = told.groups()
+    page = verdicts(LEADERBOARD / "published" / "table2.md")
+    assert page["GUIDER"] == (
+        f"the best baseline: significantly better in 0, worse in {behind} and "
+        f"undecided in {undecided} of {comparisons} comparisons"
+    )
+    assert page["GUIDER-paper"].startswith(
+        "the best baseline: significantly better in 0, "
+        f"worse in {worse} ({alone} of them over users alone) and "
+    )
 
 
 def cut(curve, patience):
@@ -193,6 +188,8 @@ def test_the_published_pages_follow_from_the_published_records(
                 assert float(found[key][name]) == pytest.approx(float(text), rel=1e-9, abs=1e-12)
             except ValueError:
                 assert found[key][name] == text, (key, name)
+    published_page = LEADERBOARD / "published" / f"{grid}.md"
+    assert verdicts(page.with_suffix(".md")) == verdicts(published_page)
 
 
 def test_the_costs_beside_them_are_those_of_the_published_records(of_published_records, capsys):
