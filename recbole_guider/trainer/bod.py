@@ -83,7 +83,9 @@ def uniformity(rows: Tensor, scale: float) -> Tensor:
         return rows.sum() * 0.0
     unit = unit_rows(rows)
     cosines = unit @ unit.T  # ||x^ - y^||^2 = 2 - 2 cos
-    pairs = cosines[~torch.eye(n, dtype=torch.bool, device=rows.device)]
+    # Rows of n + 1 that begin after the first value end on the diagonal. A boolean mask gives the
+    # same values and takes more than twice as long.
+    pairs = cosines.flatten()[1:].view(n - 1, n + 1)[:, :-1]
     return torch.log(torch.exp(2.0 * scale * (pairs - 1.0)).mean())
 
 
