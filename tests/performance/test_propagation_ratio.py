@@ -7,6 +7,7 @@ import time
 import pytest
 import torch
 from baby_sized import N_ITEMS, N_USERS, interactions
+from best_of import best_step
 
 from recbole_guider.kernels.adjacency import bipartite_adjacency
 from recbole_guider.kernels.propagation import light_gcn
@@ -22,25 +23,15 @@ def coo_light_gcn(adjacency, X, layers):
     return total / (layers + 1)
 
 
-def seconds(forward, adjacency, X, repeats=7):
-    """Best of some training steps' forward and backward, and the last gradient."""
-    best = float("inf")
-    for _ in range(repeats):
-        X.grad = None
-        start = time.perf_counter()
-        forward(adjacency, X, 2).sum().backward()
-        best = min(best, time.perf_counter() - start)
-    return best, X.grad
-
-
 def test_two_layers_against_coo():
     users, items = interactions()
     start = time.perf_counter()
     adjacency = bipartite_adjacency(users, items, N_USERS, N_ITEMS)
     built = time.perf_counter() - start
     X = torch.randn(N_USERS + N_ITEMS, 64, requires_grad=True)
-    ours, our_gradient = seconds(light_gcn, adjacency, X)
-    coo, coo_gradient = seconds(coo_light_gcn, adjacency.to_sparse_coo().coalesce(), X)
+    ours, our_gradient = best_step(7, lambda: light_gcn(adjacency, X, 2).sum(), X)
+    plain = adjacency.to_sparse_coo().coalesce()
+    coo, coo_gradient = best_step(7, lambda: coo_light_gcn(plain, X, 2).sum(), X)
     print(
         f"\n{len(adjacency.values())} entries, d = 64, 2 layers, forward and backward: build once "
         f"{built * 1e3:.0f} ms, ours {ours * 1e3:.0f} ms, COO {coo * 1e3:.0f} ms, "

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import time
 import warnings
 from functools import partial
 
 import ot
 import pytest
 import torch
+from best_of import best_of
 from torch.nn.functional import logsigmoid
 
 from recbole_guider.kernels.transport import entropic_ot
@@ -63,15 +63,6 @@ def with_pot(method, x, y, regularization, marginals, iterations, tolerance):
     return float(log["err"][-1]) if log["err"] else math.nan
 
 
-def seconds(function, repeats):
-    best, result = math.inf, None
-    for _ in range(repeats):
-        start = time.perf_counter()
-        result = function()
-        best = min(best, time.perf_counter() - start)
-    return best, result
-
-
 @pytest.mark.parametrize(
     ("scale", "regularization", "marginals"),
     [
@@ -93,11 +84,11 @@ def test_ratio_to_plain_forms(scale, regularization, marginals):
     }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        plain = {name: seconds(partial(form, *asked, *TRAINER), 1) for name, form in forms.items()}
+        plain = {name: best_of(1, partial(form, *asked, *TRAINER)) for name, form in forms.items()}
     line = f"\ntransport n=2048 scale={scale:g} lambda={regularization:g} {marginals}"
     for limit, tolerance in (TRAINER, TIGHT):
         ours = partial(entropic_ot, *asked, max_iterations=limit, tolerance=tolerance)
-        mine, found = seconds(ours, 7)
+        mine, found = best_of(7, ours)
         line += (
             f"\n  tolerance {tolerance:g}: {1000 * mine:.1f} ms, {found.iterations} iterations, "
             f"error {found.marginal_error:.0e}; plain forms at {TRAINER[1]:g}: "
@@ -122,7 +113,7 @@ def test_growth_with_the_number_of_points(scale, regularization, marginals, sett
         x, y = points(2**exponent, scale)
         asked = x, y, regularization, marginals
         ours = partial(entropic_ot, *asked, max_iterations=limit, tolerance=tolerance)
-        times[2**exponent], found = seconds(ours, 3)
+        times[2**exponent], found = best_of(3, ours)
         assert found.marginal_error <= tolerance
     logarithms = torch.tensor([[math.log(n), math.log(t)] for n, t in times.items()])
     n, t = (logarithms - logarithms.mean(0)).T

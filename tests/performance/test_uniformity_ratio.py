@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 import torch
+from best_of import best_step
 
 from recbole_guider.kernels.unit_rows import unit_rows
 from recbole_guider.trainer.bod import uniformity
@@ -19,21 +18,10 @@ def masked_uniformity(rows, scale):
     return torch.log(torch.exp(2.0 * scale * (pairs - 1.0)).mean())
 
 
-def seconds(term, rows, repeats=20):
-    """Best of some training steps' forward and backward, and the last gradient."""
-    best = float("inf")
-    for _ in range(repeats):
-        rows.grad = None
-        start = time.perf_counter()
-        term(rows, 2.0).backward()
-        best = min(best, time.perf_counter() - start)
-    return best, rows.grad
-
-
 def test_uniformity_against_a_mask():
     rows = torch.randn(512, 64, requires_grad=True)  # uniformity_sample rows
-    ours, our_gradient = seconds(uniformity, rows)
-    masked, masked_gradient = seconds(masked_uniformity, rows)
+    ours, our_gradient = best_step(20, lambda: uniformity(rows, 2.0), rows)
+    masked, masked_gradient = best_step(20, lambda: masked_uniformity(rows, 2.0), rows)
     print(
         f"\n{len(rows)} rows, d = 64, forward and backward: ours {ours * 1e3:.1f} ms, "
         f"masked {masked * 1e3:.1f} ms, ratio {masked / ours:.1f}"
