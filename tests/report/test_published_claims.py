@@ -6,41 +6,29 @@ one. `published_claims.yaml` says which comparison each sentence means.
 
 from __future__ import annotations
 
-import csv
 import re
-from functools import cache
 from pathlib import Path
 
 import pytest
 import yaml
+from published_files import KEYS, numbers_of, words_of
 
-ROOT = Path(__file__).parents[2]
 CLAIMS = yaml.safe_load(Path(__file__).with_name("published_claims.yaml").read_text("utf-8"))
 FORM = re.compile(
     r"(?P<grid>\S+) (?P<dataset>\S+) (?P<backbone>[^@ ]+)(@(?P<setting>\S+))? (?P<method>\S+)"
     r" over (?P<rival>[^@ :]+)(@(?P<before>\S+))?( (?P<metric>[A-Z*]\S*))?:"
     r"( (?P<gain>[+-][\d.]+))?( (?P<verdict>[a-z ]+))?"
 )
-SENTENCES = [(text, words, told) for text, of in CLAIMS.items() for words, told in of.items()]
+SENTENCES = [(text, said, told) for text, of in CLAIMS.items() for said, told in of.items()]
 
 
-@cache
-def page(grid):
-    with (ROOT / "leaderboard" / "published" / f"{grid}.csv").open(newline="") as stream:
-        return [row for row in csv.DictReader(stream) if row["mean"]]
-
-
-@cache
-def plain(text):
-    return " ".join((ROOT / text).read_text(encoding="utf-8").split())
-
-
-def chosen(rows, **wanted):
-    """The rows with these values; `*` is any."""
+def rows_of(grid, wanted):
+    """The rows of a grid's page that have a mean and these values of KEYS; `*` is any."""
+    keys = [wanted[key] for key in KEYS]
     return [
         row
-        for row in rows
-        if all(value in ("*", row.get(key) or "") for key, value in wanted.items())
+        for found, row in numbers_of(grid).items()
+        if row["mean"] and all(one in ("*", value) for one, value in zip(keys, found))
     ]
 
 
@@ -55,14 +43,13 @@ def verdict_of(row, rival):
     return gain, "in both tests" if both < 0.05 else "over users alone"
 
 
-def check(claim, words):
+def check(claim, said):
     """Holds one comparison of the YAML file to its page and to the words it stands under."""
     form = FORM.fullmatch(claim)
     assert form, "not of the form at the head of published_claims.yaml"
     of = {key: value or "" for key, value in form.groupdict().items()}
     of["metric"] = of["metric"] or "Recall@20"
-    keys = ("dataset", "backbone", "setting", "method", "metric")
-    rows = chosen(page(of["grid"]), **{key: of[key] for key in keys})
+    rows = rows_of(of["grid"], of)
     assert rows, "no such row"
     if of["verdict"].startswith("nowhere"):
         found = [verdict_of(row, of["rival"]) for row in rows if row["method"] != of["rival"]]
@@ -79,22 +66,22 @@ def check(claim, words):
         backbone, _, method = of["rival"].rpartition("/")
         beside = {"backbone": backbone or of["backbone"], "method": method}
         beside["setting"] = of["before"] or of["setting"]
-        (rival,) = chosen(page(of["grid"]), **{**{key: of[key] for key in keys}, **beside})
+        (rival,) = rows_of(of["grid"], {**of, **beside})
         gain = 100 * (float(row["mean"]) / float(rival["mean"]) - 1)
     if of["gain"]:
         decimals = len(of["gain"].partition(".")[2])
         assert f"{gain:+.{decimals}f}" == of["gain"]
         shown = re.escape(of["gain"][1:])
-        assert re.search(rf"(?<![\d.]){shown}(?!\.?\d)", words), "not in the words"
+        assert re.search(rf"(?<![\d.]){shown}(?!\.?\d)", said), "not in the words"
 
 
 @pytest.mark.parametrize(
-    ("text", "words", "told"), SENTENCES, ids=[words[:50] for _, words, _ in SENTENCES]
+    ("text", "said", "told"), SENTENCES, ids=[said[:50] for _, said, _ in SENTENCES]
 )
-def test_a_sentence_says_what_the_page_does(text, words, told):
-    assert words in plain(text), "the sentence has changed: change its claims with it"
+def test_a_sentence_says_what_the_page_does(text, said, told):
+    assert said in words_of(text), "the sentence has changed: change its claims with it"
     for claim in told:
         try:
-            check(claim, words)
+            check(claim, said)
         except AssertionError as error:
             raise AssertionError(f"{claim}: {error}") from error

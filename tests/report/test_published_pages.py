@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 import statistics
-from pathlib import Path
 
 import pytest
+from published_files import LEADERBOARD, ROOT, numbers_in, numbers_of, words_of
 
 from recbole_guider import cli
 from recbole_guider.benchmark import cell, job
 from recbole_guider.benchmark.record import unpacked
 
-ROOT = Path(__file__).parents[2]
-LEADERBOARD = ROOT / "leaderboard"
 SHOWN = "Recall@20"  # in the tables of the READMEs
-KEYS = ("dataset", "backbone", "method", "setting", "metric")
 GRIDS = sorted(path.stem for path in (LEADERBOARD / "published").glob("*.tex"))
-
-
-def numbers(path):
-    """(data set, backbone, method, setting, metric) -> a row of a page's CSV."""
-    with path.open(newline="") as stream:
-        return {tuple(row.get(key, "") for key in KEYS): row for row in csv.DictReader(stream)}
 
 
 def tables(text):
@@ -71,7 +61,7 @@ def rows_with(text, *headers):
 
 @pytest.mark.parametrize("text", ["README.md", "leaderboard/README.md"])
 def test_every_number_beside_a_backbone_is_a_published_one(text):
-    pages = {grid: numbers(LEADERBOARD / "published" / f"{grid}.csv") for grid in GRIDS}
+    pages = {grid: numbers_of(grid) for grid in GRIDS}
     rows = rows_with(text, "data set", "backbone")
     rows = [row for row in rows if "median of a run" not in row]
     assert rows
@@ -99,7 +89,7 @@ def verdicts(page):
 
 
 def test_the_verdicts_counted_in_the_text_are_the_pages():
-    text = " ".join((LEADERBOARD / "README.md").read_text(encoding="utf-8").split())
+    text = words_of("leaderboard/README.md")
     told = re.search(
         r"in none of (\d+) comparisons, behind in (\d+ \(\d+ of them over users alone\)) and "
         r"undecided in (\d+)\. GUIDER-paper, .*? is ahead in none and behind in (\d+) "
@@ -159,7 +149,7 @@ def of_published_records(tmp_path, monkeypatch):
     monkeypatch.setattr(job, "ensure_prepared", lambda *_: None)
 
     def run(grid, *arguments):
-        published = numbers(LEADERBOARD / "published" / f"{grid}.csv")
+        published = numbers_of(grid)
         datasets = dict.fromkeys(dataset for dataset, *_ in published)
         backbones = dict.fromkeys(backbone for _, backbone, *_ in published)
         for name in datasets:
@@ -176,11 +166,11 @@ def of_published_records(tmp_path, monkeypatch):
 def test_the_published_pages_follow_from_the_published_records(
     tmp_path, of_published_records, grid
 ):
-    published = numbers(LEADERBOARD / "published" / f"{grid}.csv")
+    published = numbers_of(grid)
     board = tmp_path / "board"
     assert of_published_records(grid, "--leaderboard", str(board), "--report") == 0
     page = next(path for path in board.glob("*.csv") if not path.stem.endswith("-detection"))
-    found = numbers(page)
+    found = numbers_in(page)
     assert set(found) == set(published)
     for key, row in published.items():
         for name, text in row.items():
