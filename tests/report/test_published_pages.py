@@ -91,17 +91,18 @@ def verdicts(page):
 def test_the_verdicts_counted_in_the_text_are_the_pages():
     text = words_of("leaderboard/README.md")
     told = re.search(
-        r"in none of (\d+) comparisons, behind in (\d+ \(\d+ of them over users alone\)) and "
+        r"ahead of it in (\d+) of (\d+) comparisons \((\d+) of them over users alone\), .*?, "
+        r"behind in (\d+ \(\d+ of them over users alone\)) and "
         r"undecided in (\d+)\. GUIDER-paper, .*? is ahead in none and behind in (\d+) "
         r"\((\d+) over users alone\)",
         text,
     )
     assert told, "the sentence has changed: change this test with it"
-    comparisons, behind, undecided, worse, alone = told.groups()
+    ahead, comparisons, unsure, behind, undecided, worse, alone = told.groups()
     page = verdicts(LEADERBOARD / "published" / "table2.md")
     assert page["GUIDER"] == (
-        f"the best baseline: significantly better in 0, worse in {behind} and "
-        f"undecided in {undecided} of {comparisons} comparisons"
+        f"the best baseline: significantly better in {ahead} ({unsure} of them over users alone), "
+        f"worse in {behind} and undecided in {undecided} of {comparisons} comparisons"
     )
     assert page["GUIDER-paper"].startswith(
         "the best baseline: significantly better in 0, "
