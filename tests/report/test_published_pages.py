@@ -93,7 +93,7 @@ def test_the_verdicts_counted_in_the_text_are_the_pages():
     told = re.search(
         r"ahead of it in (\d+) of (\d+) comparisons \((\d+) of them over users alone\), .*?, "
         r"behind in (\d+ \(\d+ of them over users alone\)) and "
-        r"undecided in (\d+)\. GUIDER-paper, .*? is ahead in none and behind in (\d+) "
+        r"undecided in (\d+)\. .*? GUIDER-paper, .*? is ahead in none and behind in (\d+) "
         r"\((\d+) over users alone\)",
         text,
     )
