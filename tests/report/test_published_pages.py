@@ -93,7 +93,7 @@ def test_the_verdicts_counted_in_the_text_are_the_pages():
     told = re.search(
         r"ahead of it in (\d+) of (\d+) comparisons \((\d+) of them over users alone\), .*?, "
         r"behind in (\d+ \(\d+ of them over users alone\)) and "
-        r"undecided in (\d+)\. .*? GUIDER-paper, .*? is ahead in none and behind in (\d+) "
+        r"undecided in (\d+)\b.*? GUIDER-paper, .*? is ahead in none and behind in (\d+) "
         r"\((\d+) over users alone\)",
         text,
     )
@@ -184,12 +184,40 @@ def test_the_published_pages_follow_from_the_published_records(
 
 
 def test_the_costs_beside_them_are_those_of_the_published_records(of_published_records, capsys):
-    shown = [
-        row
-        for text in ("leaderboard/README.md", "leaderboard/details.md")
-        for row in rows_with(text, "median of a run")
-    ]
+    shown = rows_with("leaderboard/details.md", "median of a run")
     assert of_published_records("table2", "--costs") == 0
     told = list(tables(capsys.readouterr().out))
     for row in shown:
         assert any(row.items() <= one.items() for one in told), row
+
+
+def changes(method):
+    """What a method lifts or lowers against the bare backbone; in brackets: over users alone."""
+    for (dataset, backbone, one, _, metric), row in numbers_of("table2").items():
+        if (one, metric) != (method, SHOWN) or not row["vs_base_p_holm"]:
+            continue
+        users, both = (float(row[f"vs_base_{test}p_holm"]) for test in ("", "both_"))
+        told = f"{dataset} {backbone} {100 * float(row['vs_base_relative_gain']):+.1f} %"
+        if users < 0.05:
+            yield told if both < 0.05 else f"({told})"
+
+
+def test_the_methods_at_a_glance_are_the_pages():
+    """What they lift, their ranks, and their time as what the table of costs makes of it."""
+    page = (LEADERBOARD / "published" / "table2.md").read_text(encoding="utf-8")
+    ranks = {row[""]: row for row in tables(page) if "average rank" in row}
+    costs = [
+        {name: float(value) for name, value in row.items() if value.isdigit()}
+        for row in rows_with("leaderboard/details.md", "median of a run")
+        if row["median of a run"] == "seconds"
+    ]
+    shown = rows_with("leaderboard/README.md", "lifts or lowers")
+    assert [row["method"] for row in shown] == list(ranks)
+    for row in shown:
+        method = row["method"]
+        assert row["lifts or lowers"].replace("−", "-") == ", ".join(changes(method)), method
+        assert row["highest mean"] == ranks[method]["best in"], method
+        assert row["mean rank"] == ranks[method]["average rank"], method
+        times = [cost[method] / cost["Base"] for cost in costs]
+        told = f"{min(times):.1f} to {max(times):.1f}"
+        assert row["time"] == ("1" if method == "Base" else told), method
