@@ -8,6 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 LEADERBOARD = ROOT / "leaderboard"
+PUBLISHED = LEADERBOARD / "published"
 KEYS = ("dataset", "backbone", "method", "setting", "metric")
 
 
@@ -20,7 +21,20 @@ def numbers_in(path):
 @cache
 def numbers_of(grid):
     """The numbers of a grid's published page."""
-    return numbers_in(LEADERBOARD / "published" / f"{grid}.csv")
+    return numbers_in(PUBLISHED / f"{grid}.csv")
+
+
+def comparison(row, family):
+    """(gain in per cent, p over users, p over users and seeds) of a row; vs_base or vs_best."""
+    users, both = (float(row[f"{family}_{kind}p_holm"]) for kind in ("", "both_"))
+    return 100 * float(row[f"{family}_relative_gain"]), users, both
+
+
+def verdict(users, both):
+    """What the texts call the p values of the two tests."""
+    if users >= 0.05:
+        return "undecided"
+    return "in both tests" if both < 0.05 else "over users alone"
 
 
 def words_of(text):

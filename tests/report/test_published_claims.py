@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from published_files import KEYS, numbers_of, words_of
+from published_files import KEYS, comparison, numbers_of, verdict, words_of
 
 CLAIMS = yaml.safe_load(Path(__file__).with_name("published_claims.yaml").read_text("utf-8"))
 FORM = re.compile(
@@ -36,11 +36,8 @@ def verdict_of(row, rival):
     """(gain over the rival in per cent, what the two tests say of it); no verdict: no test."""
     family = "vs_base" if rival == "Base" and row["vs_base_p_holm"] else "vs_best"
     assert family == "vs_base" or row["best_baseline"] == rival, f"no test against {rival}"
-    users, both = (float(row[f"{family}_{kind}p_holm"]) for kind in ("", "both_"))
-    gain = 100 * float(row[f"{family}_relative_gain"])
-    if users >= 0.05:
-        return gain, "undecided"
-    return gain, "in both tests" if both < 0.05 else "over users alone"
+    gain, *p_values = comparison(row, family)
+    return gain, verdict(*p_values)
 
 
 def check(claim, said):
@@ -53,15 +50,15 @@ def check(claim, said):
     assert rows, "no such row"
     if of["verdict"].startswith("nowhere"):
         found = [verdict_of(row, of["rival"]) for row in rows if row["method"] != of["rival"]]
-        certain = [gain for gain, verdict in found if verdict == "in both tests"]
+        certain = [gain for gain, told in found if told == "in both tests"]
         assert found
         assert of["verdict"] in ("nowhere better", "nowhere different")
         assert not [gain for gain in certain if gain > 0 or of["verdict"] == "nowhere different"]
         return
     (row,) = rows
     if of["verdict"]:
-        gain, verdict = verdict_of(row, of["rival"])
-        assert verdict == of["verdict"]
+        gain, told = verdict_of(row, of["rival"])
+        assert told == of["verdict"]
     else:
         backbone, _, method = of["rival"].rpartition("/")
         beside = {"backbone": backbone or of["backbone"], "method": method}
