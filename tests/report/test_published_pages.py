@@ -114,6 +114,16 @@ def test_the_verdicts_counted_in_the_text_are_the_pages():
         "the best baseline: significantly better in 0, "
         f"worse in {worse} ({alone} of them over users alone) and "
     )
+    told = re.search(
+        rf"Its distillation alone .*? Of the {comparisons} it is ahead in "
+        r"(\d+ \(\d+ of them over users alone\)) and behind in "
+        r"(\d+ \(\d+ of them over users alone\))\.",
+        text,
+    )
+    assert told, "the sentence has changed: change this test with it"
+    assert page["GUIDER-DBPR"].startswith(
+        f"the best baseline: significantly better in {told[1]}, worse in {told[2]} and "
+    )
 
 
 def cut(curve, patience):
