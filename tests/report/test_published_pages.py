@@ -115,7 +115,7 @@ def test_the_verdicts_counted_in_the_text_are_the_pages():
         f"worse in {worse} ({alone} of them over users alone) and "
     )
     told = re.search(
-        rf"Its distillation alone .*? Of the {comparisons} it is ahead in "
+        rf"Of the {comparisons} the distillation alone is ahead in "
         r"(\d+ \(\d+ of them over users alone\)) and behind in "
         r"(\d+ \(\d+ of them over users alone\))\.",
         text,
