@@ -40,3 +40,31 @@ def verdict(users, both):
 def words_of(text):
     """A text of the repository as one line."""
     return " ".join((ROOT / text).read_text(encoding="utf-8").split())
+
+
+def tables(text, marks="*†"):
+    """Every table of a Markdown text as rows, each a mapping of its header's words.
+
+    ``marks`` are left out of the cells.
+    """
+    header = None
+    for line in map(str.strip, text.splitlines()):
+        if not line.startswith("|"):
+            header = None
+            continue
+        cells = [
+            cell.strip().translate({ord(mark): None for mark in marks})
+            for cell in line[1:-1].split("|")
+        ]
+        if header is None:
+            header = cells
+        elif set("".join(cells)) - set(":-"):
+            yield dict(zip(header, cells))
+
+
+def rows_with(text, *headers, marks="*†"):
+    """The rows of a text's tables that have these columns; there are some."""
+    found = tables((ROOT / text).read_text(encoding="utf-8"), marks)
+    rows = [row for row in found if set(headers) <= set(row)]
+    assert rows, text
+    return rows

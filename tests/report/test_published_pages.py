@@ -4,40 +4,25 @@ from __future__ import annotations
 
 import json
 import re
-import statistics
 
 import pytest
 from published_files import (
     LEADERBOARD,
     PUBLISHED,
-    ROOT,
     comparison,
     numbers_in,
     numbers_of,
+    rows_with,
+    tables,
     verdict,
     words_of,
 )
 
 from recbole_guider import cli
 from recbole_guider.benchmark import cell, job
-from recbole_guider.benchmark.record import unpacked
 
 SHOWN = "Recall@20"  # in the tables of the READMEs
 GRIDS = sorted(path.stem for path in PUBLISHED.glob("*.tex"))
-
-
-def tables(text):
-    """Every table of a Markdown text as rows, each a mapping of its header's words."""
-    header = None
-    for line in map(str.strip, text.splitlines()):
-        if not line.startswith("|"):
-            header = None
-            continue
-        cells = [cell.strip().replace("*", "").replace("†", "") for cell in line[1:-1].split("|")]
-        if header is None:
-            header = cells
-        elif set("".join(cells)) - set(":-"):
-            yield dict(zip(header, cells))
 
 
 def page_of(row, pages):
@@ -58,14 +43,6 @@ def page_of(row, pages):
         if named <= set(found):
             return {method: found[method] for method in named}
     raise AssertionError(f"no page has all of {row}")
-
-
-def rows_with(text, *headers):
-    """The rows of a text's tables that have these columns; there are some."""
-    found = tables((ROOT / text).read_text(encoding="utf-8"))
-    rows = [row for row in found if set(headers) <= set(row)]
-    assert rows, text
-    return rows
 
 
 @pytest.mark.parametrize("text", ["README.md", "leaderboard/README.md"])
@@ -124,32 +101,6 @@ def test_the_verdicts_counted_in_the_text_are_the_pages():
     assert page["GUIDER-DBPR"].startswith(
         f"the best baseline: significantly better in {told[1]}, worse in {told[2]} and "
     )
-
-
-def cut(curve, patience):
-    """The validation value of a run that stops so many epochs after its best one."""
-    best, waited = curve[0], 0
-    for value in curve[1:]:
-        best, waited = (value, 0) if value > best else (best, waited + 1)
-        if waited > patience:
-            break
-    return best
-
-
-def test_what_patience_changes_is_what_the_records_say():
-    curves = {}
-    for path in (LEADERBOARD / "results").glob("*.json.gz"):
-        record = unpacked(path.read_bytes())
-        of = record["cell"]
-        block = (of["dataset"], of["backbone"], record["config"]["noise_ratio"])
-        if block == ("tiktok", "BM3", 0) and record["test"]:
-            points = [point[SHOWN.lower()] for point in record["valid_curve"]]
-            curves.setdefault(of["method"], []).append(points)
-    for row in rows_with("leaderboard/details.md", "patience"):
-        patience = int(row.pop("patience"))
-        for method, shown in row.items():
-            mean = statistics.fmean(cut(curve, patience) for curve in curves[method])
-            assert shown == f"{mean:.4f}".lstrip("0"), (patience, method)
 
 
 @pytest.fixture
