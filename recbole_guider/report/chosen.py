@@ -1,7 +1,10 @@
-"""What a search chose on validation, and among how many trials."""
+"""What a search chose on validation, among which trials: a table and a CSV of every trial."""
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Optional, Protocol
 
@@ -15,6 +18,26 @@ _BEYOND = (
     " (lowest), (highest): of the values tried; better ones may lie beyond, and where they are the "
     "bare backbone's, a method's gain over it may be what they would have gained."
 )
+
+
+class Tried(Protocol):
+    """What the report reads of a trial."""
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """Property -> its value, for all that the search tries."""
+
+    @property
+    def valid(self) -> Optional[float]:  # noqa: UP045 (Python 3.9)
+        """The value of the validation metric; None where the trial failed, as the next two."""
+
+    @property
+    def best_epoch(self) -> Optional[int]:  # noqa: UP045
+        """The epoch that has it, from 0."""
+
+    @property
+    def epochs(self) -> Optional[int]:  # noqa: UP045
+        """How many epochs ran."""
 
 
 class Choice(Protocol):
@@ -41,6 +64,10 @@ class Choice(Protocol):
         """How many of them finished."""
 
     @property
+    def tried(self) -> Sequence[Tried]:
+        """What came of each of them."""
+
+    @property
     def seed(self) -> int:
         """The seed that they ran with."""
 
@@ -64,17 +91,7 @@ def chosen_table(board: Board, chosen: Mapping[Kind, Choice]) -> list[str]:
         board: gives the reading order.
         chosen: data set, backbone and method -> choice; [] is returned where it is empty.
     """
-    rows_of = dict.fromkeys(
-        row
-        for backbone, method in board.rows()
-        for row in ((backbone, BARE), (backbone, method))  # what all its methods have
-    )
-    order = [
-        (dataset, backbone, method)
-        for dataset in board.datasets
-        for backbone, method in rows_of
-        if (dataset, backbone, method) in chosen
-    ]
+    order = _in_order(board, chosen)
     if not order:
         return []
     rows = []
@@ -96,9 +113,42 @@ def chosen_table(board: Board, chosen: Mapping[Kind, Choice]) -> list[str]:
         table(["", "trial", "validation", "values"], rows),
         f"{budget}, with seed {seeds}{_alone(chosen)}. The first trial is the property files' "
         "values, the highest value of the validation metric chose, and the test split stayed "
-        "unread. Other properties are as the property files have them."
+        "unread. Other properties are as the property files have them. "
+        f"Every trial: [{board.name}-trials.csv]({board.name}-trials.csv)."
         + (_BEYOND if any(chosen[kind].ends for kind in order) else ""),
     ]
+
+
+def trials_csv(board: Board, chosen: Mapping[Kind, Choice]) -> str:
+    """Returns a row for every trial as CSV, in the table's order; empty text without a search."""
+    order = _in_order(board, chosen)
+    if not order:
+        return ""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([
+        "dataset", "backbone", "method", "seed", "trial", "chosen", "valid", "best_epoch", "epochs",
+        "values",
+    ])  # fmt: skip
+    for kind in order:
+        choice = chosen[kind]
+        for trial, tried in enumerate(choice.tried, start=1):
+            measured = (tried.valid, tried.best_epoch, tried.epochs)
+            writer.writerow([
+                *kind, choice.seed, trial, "yes" if trial == choice.trial else "no",
+                *("" if one is None else repr(one) for one in measured),
+                json.dumps(dict(tried.values), sort_keys=True),
+            ])  # fmt: skip
+    return text.getvalue()
+
+
+def _in_order(board: Board, chosen: Mapping[Kind, Choice]) -> list[Kind]:
+    """Returns what was chosen for, in reading order, with what all methods of a backbone have."""
+    rows = dict.fromkeys(
+        row for backbone, method in board.rows() for row in ((backbone, BARE), (backbone, method))
+    )
+    kinds = ((dataset, *row) for dataset in board.datasets for row in rows)
+    return [kind for kind in kinds if kind in chosen]
 
 
 def _alone(chosen: Mapping[Kind, Choice]) -> str:

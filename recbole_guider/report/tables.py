@@ -15,7 +15,7 @@ from recbole_guider.errors import InputError
 from recbole_guider.replacing import replacing
 from recbole_guider.report import caption
 from recbole_guider.report.board import Board, arrange
-from recbole_guider.report.chosen import Choice, Kind, chosen_table
+from recbole_guider.report.chosen import Choice, Kind, chosen_table, trials_csv
 from recbole_guider.report.comparison import Against
 from recbole_guider.report.detection import detection_csv, detection_table
 from recbole_guider.report.early_ends import early_ends
@@ -56,7 +56,8 @@ def render(
 
     ``<grid>.md``, ``<grid>.html``, ``<grid>.csv`` and ``<grid>.tex`` always; ``<grid>-ranks.svg``
     where the methods can be ranked over several blocks; ``<grid>-detection.csv`` where a record
-    tells how well its method found known noise; ``<grid>.svg`` where the grid names a kind of
+    tells how well its method found known noise; ``<grid>-trials.csv`` where the grid searched;
+    ``<grid>.svg`` where the grid names a kind of
     figure and a finished cell has something to draw.
 
     Args:
@@ -82,6 +83,7 @@ def render(
         f"{board.name}.tex": render_latex(board, notes),
         f"{board.name}-ranks.svg": ranks_svg(board),
         f"{board.name}-detection.csv": detection_csv(board),
+        f"{board.name}-trials.csv": trials_csv(board, chosen or {}),
         f"{board.name}.svg": render_svg(drawing) if drawing else "",
     }
     texts[f"{board.name}.html"] = render_page(board, texts)

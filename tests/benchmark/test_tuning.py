@@ -232,6 +232,8 @@ def test_a_grid_without_a_search_has_no_choices(data_path, tmp_path):
 
 
 class Finished:
+    best_epoch, epochs = 3, 9
+
     def __init__(self, value):
         self.valid, self.config = {"recall@20": value}, {"valid_metric": "Recall@20"}
 
@@ -242,8 +244,11 @@ def test_equal_trials_go_to_the_earlier_one():
     chosen = choose(trials, [Finished(0.1), None, Finished(0.3), Finished(0.3)], {"dropout": 0.5})
     assert (chosen.trial, chosen.values) == (3, {"dropout": 0.5, "learning_rate": 0.004})
     assert (chosen.valid, chosen.asked, chosen.finished, chosen.seed) == (0.3, 4, 3, 7)
+    assert chosen.tried[0] == ({"learning_rate": 0.001}, 0.1, 3, 9)
+    assert chosen.tried[1] == ({"learning_rate": 0.001}, None, None, None)
     nothing = choose(trials, [None] * 4, {})
     assert (nothing.trial, nothing.values, nothing.valid) == (0, {}, None)
+    assert (nothing.finished, nothing.own, nothing.ends) == (0, {}, {})
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from typing import NamedTuple
 
 import pytest
 
 from recbole_guider.report.board import arrange
-from recbole_guider.report.chosen import chosen_table
+from recbole_guider.report.chosen import chosen_table, trials_csv
 from recbole_guider.report.numbers import render_csv
+
+
+class Tried(NamedTuple):
+    values: dict
+    valid: float | None = None
+    best_epoch: int | None = None
+    epochs: int | None = None
 
 
 class Chosen(NamedTuple):
@@ -23,6 +31,7 @@ class Chosen(NamedTuple):
     apart: dict = {}  # noqa: RUF012 (of a tuple)
     own: dict = {}  # noqa: RUF012
     ends: dict = {}  # noqa: RUF012
+    tried: tuple = ()
 
 
 @pytest.fixture
@@ -56,6 +65,21 @@ def test_the_csv_says_which_trial_and_values(board, chosen):
     assert "trial" not in plain["BM3", "Base"]
     for key, row in plain.items():
         assert row == {name: rows[key][name] for name in row}
+
+
+def test_every_trial_has_a_row_of_the_csv(board, chosen):
+    assert trials_csv(board, {}) == ""
+    chosen["ml-100k", "BM3", "Base"] = Chosen(
+        {}, 2, 1 / 3, tried=(Tried({"n_layers": 1, "dropout": 0.5}), Tried({}, 1 / 3, 4, 65))
+    )
+    chosen["ml-100k", "BM3", "WBPR"] = Chosen({}, 1, 0.1, seed=7, tried=(Tried({}, 0.1, 0, 1),))
+    # Of a backbone that the board does not show.
+    chosen["ml-100k", "MMGCN", "Base"] = Chosen({}, 1, 0.1, tried=(Tried({}, 0.1, 0, 1),))
+    failed, best, other = csv.DictReader(io.StringIO(trials_csv(board, chosen)))
+    assert json.loads(failed.pop("values")) == {"n_layers": 1, "dropout": 0.5}
+    assert list(failed.values()) == ["ml-100k", "BM3", "Base", "2022", "1", "no", "", "", ""]
+    assert list(best.values())[4:] == ["2", "yes", repr(1 / 3), "4", "65", "{}"]
+    assert [other[name] for name in ("method", "seed", "trial")] == ["WBPR", "7", "1"]
 
 
 def test_the_page_shows_a_hole_where_no_trial_finished(board, chosen):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import statistics
 
 import pytest
@@ -17,26 +18,39 @@ NUMBERS = ["none", "one", "two", "three", "four", "five", "six", "seven", "eight
 
 @pytest.fixture(scope="module")
 def published():
-    """(data set, backbone, method, whether a trial) -> table2's records, without noise."""
+    """(data set, backbone, method) -> the records of table2's results."""
     found = {}
     for path in (LEADERBOARD / "results").glob("*.json.gz"):
         record = unpacked(path.read_bytes())
-        if record["config"]["noise_ratio"] == 0:
+        if record["test"] and record["config"]["noise_ratio"] == 0:
             of = record["cell"]
-            key = (of["dataset"], of["backbone"], of["method"], not record["test"])
-            found.setdefault(key, []).append(record)
+            found.setdefault((of["dataset"], of["backbone"], of["method"]), []).append(record)
     return found
 
 
-def rows_of(published, *headers):
+@pytest.fixture(scope="module")
+def tried():
+    """(data set, backbone, method) -> table2's trials: value, whether it was chosen, values."""
+    found = {}
+    for row in rows_in("table2-trials.csv"):
+        trial = (float(row["valid"]), row["chosen"] == "yes", json.loads(row["values"]))
+        found.setdefault((row["dataset"], row["backbone"], row["method"]), []).append(trial)
+    return found
+
+
+def rows_in(name):
+    with (PUBLISHED / name).open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def rows_of(blocks, *headers):
     """(row, its data set and backbone) of the table with these columns, bold kept as stars.
 
-    It has every data set and backbone that are published.
+    It has the data sets and backbones of all ``blocks``.
     """
     rows = rows_with(DETAILS, "data set", "backbone", *headers, marks="")
     found = [(row, (row["data set"], row["backbone"])) for row in rows]
-    complete = {(dataset, of) for dataset, of, _, trial in published if not trial}
-    assert {block for _, block in found} == complete
+    assert {block for _, block in found} == {block[:2] for block in blocks}
     return found
 
 
@@ -50,8 +64,9 @@ def curve(record):
     return [point["recall@20"] for point in record["valid_curve"]]
 
 
-def best(record):
-    return max(curve(record))
+def highest(trials):
+    """The validation value of the best of some trials, as printed."""
+    return told(max(value for value, *_ in trials))
 
 
 def cut(values, patience):
@@ -75,8 +90,7 @@ def test_what_patience_changes(published):
     for row, block in rows_of(published, "patience"):
         means = {
             method: statistics.fmean(
-                cut(curve(record), int(row["patience"]))
-                for record in published[(*block, method, False)]
+                cut(curve(record), int(row["patience"])) for record in published[(*block, method)]
             )
             for method in METHODS
         }
@@ -90,51 +104,46 @@ def test_what_patience_changes(published):
     assert words in words_of(DETAILS)
 
 
-def test_what_each_weight_of_the_distillation_had(published):
-    for row, block in rows_of(published, "method", "Base", "3"):
-        assert row.pop("Base") == told(max(map(best, published[(*block, "Base", True)])))
-        method = row.pop("method")
-        chosen = {record["config"]["kd_weight"] for record in published[(*block, method, False)]}
+def test_what_each_weight_of_the_distillation_had(tried):
+    for row, block in rows_of(tried, "method", "Base", "3"):
+        method = row["method"]
+        assert row["Base"] == highest(tried[(*block, "Base")])
         by_weight = {}
-        for record in published[(*block, method, True)]:
-            weight = record["config"]["kd_weight"]
-            by_weight[weight] = max(best(record), by_weight.get(weight, 0.0))
-        for weight, shown in list(row.items())[2:]:
-            value = by_weight.pop(float(weight), None)
-            expected = "" if value is None else told(value)
-            if float(weight) in chosen:
+        for trial in tried[(*block, method)]:
+            by_weight.setdefault(trial[2]["kd_weight"], []).append(trial)
+        for weight, shown in list(row.items())[4:]:
+            trials = by_weight.pop(float(weight), [])
+            expected = highest(trials) if trials else ""
+            if any(chosen for _, chosen, _ in trials):
                 expected = f"**{expected}**"
-            assert shown == expected, (row, weight)
+            assert shown == expected, (block, method, weight)
         assert not by_weight, (block, method)
 
 
-def test_what_bod_was_tried_with_and_its_weights(published):
-    for row, block in rows_of(published, "spread"):
-        assert row["Base"] == told(max(map(best, published[(*block, "Base", True)])))
-        results = published[(*block, "BOD", False)]
-        chosen = results[0]["config"]
-        by_weight = {0.01: [], 0.1: [], 1.0: []}
-        for record in published[(*block, "BOD", True)]:
-            config = record["config"]
-            names = ("alignment_weight", "uniformity_ratio", "weight_prior")
-            star = "**" if all(config[name] == chosen[name] for name in names) else ""
-            by_weight[config["alignment_weight"]].append((best(record), star))
-        for weight, trials in by_weight.items():
-            shown = ", ".join(star + told(value) + star for value, star in sorted(trials)[::-1])
+def test_what_bod_was_tried_with_and_its_weights(published, tried):
+    for row, block in rows_of(tried, "spread"):
+        assert row["Base"] == highest(tried[(*block, "Base")])
+        for weight in (0.01, 0.1, 1.0):
+            trials = sorted(tried[(*block, "BOD")], key=lambda trial: -trial[0])
+            shown = ", ".join(
+                f"**{told(value)}**" if chosen else told(value)
+                for value, chosen, values in trials
+                if values["alignment_weight"] == weight
+            )
             assert row[f"{weight:g}".lstrip("0")] == shown, (block, weight)
-        assert float(row["`uniformity_ratio`"]) == chosen["uniformity_ratio"]
-        assert float(row["`weight_prior`"]) == chosen["weight_prior"]
-        spread = statistics.fmean(map(spread_of, results))
+        (best,) = (values for _, chosen, values in tried[(*block, "BOD")] if chosen)
+        assert float(row["`uniformity_ratio`"]) == best["uniformity_ratio"]
+        assert float(row["`weight_prior`"]) == best["weight_prior"]
+        spread = statistics.fmean(map(spread_of, published[(*block, "BOD")]))
         assert row["spread"] == told(spread, 2), block
 
 
 def test_how_methods_judge_low_ratings():
     """At the chosen epochs, means over the seeds."""
     judged = {}
-    with (PUBLISHED / "table2-detection.csv").open(newline="") as stream:
-        for row in csv.DictReader(stream):
-            if row["dataset"] == "ml-100k" and row["chosen"] == "yes":
-                judged.setdefault((row["backbone"], row["method"]), []).append(row)
+    for row in rows_in("table2-detection.csv"):
+        if row["dataset"] == "ml-100k" and row["chosen"] == "yes":
+            judged.setdefault((row["backbone"], row["method"]), []).append(row)
     verbs = {"T-CE": "drops", "GUIDER-paper": "condemns", "GUIDER": "condemns"}
     rows = rows_with(DETAILS, "ml-100k", "AUC of T-CE")
     assert {row["ml-100k"] for row in rows} == {of for of, _ in judged}
@@ -149,11 +158,8 @@ def test_how_methods_judge_low_ratings():
             ]
         }
         for method, verb in verbs.items():
-            assert row[f"{method} {verb}, %"] == f"{100 * mean[method, 'flagged']:.1f}", (
-                row,
-                method,
-            )
-            low = f"{100 * mean[method, 'precision']:.1f}"
-            assert row[f"low of {method}'s, %"] == low, (row, method)
+            flagged, low = (100 * mean[method, what] for what in ("flagged", "precision"))
+            assert row[f"{method} {verb}, %"] == f"{flagged:.1f}", (row, method)
+            assert row[f"low of {method}'s, %"] == f"{low:.1f}", (row, method)
         for method in ("T-CE", "R-CE", "BOD", "GUIDER"):
             assert row[f"AUC of {method}"] == told(mean[method, "auc"], 2), (row, method)

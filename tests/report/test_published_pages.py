@@ -137,8 +137,8 @@ def test_the_published_pages_follow_from_the_published_records(
     published = numbers_of(grid)
     board = tmp_path / "board"
     assert of_published_records(grid, "--leaderboard", str(board), "--report") == 0
-    page = next(path for path in board.glob("*.csv") if not path.stem.endswith("-detection"))
-    found = numbers_in(page)
+    (page,) = board.glob("*.md")
+    found = numbers_in(page.with_suffix(".csv"))
     assert set(found) == set(published)
     for key, row in published.items():
         for name, text in row.items():
@@ -146,8 +146,10 @@ def test_the_published_pages_follow_from_the_published_records(
                 assert float(found[key][name]) == pytest.approx(float(text), rel=1e-9, abs=1e-12)
             except ValueError:
                 assert found[key][name] == text, (key, name)
-    published_page = PUBLISHED / f"{grid}.md"
-    assert verdicts(page.with_suffix(".md")) == verdicts(published_page)
+    assert verdicts(page) == verdicts(PUBLISHED / f"{grid}.md")
+    for kind in ("trials", "detection"):
+        made, shown = board / f"{page.stem}-{kind}.csv", PUBLISHED / f"{grid}-{kind}.csv"
+        assert made.read_bytes() == shown.read_bytes()
 
 
 def test_the_costs_beside_them_are_those_of_the_published_records(of_published_records, capsys):

@@ -28,6 +28,23 @@ class Trial(NamedTuple):
     apart: Mapping[str, Any] = {}
 
 
+class Tried(NamedTuple):
+    """What came of a trial.
+
+    Attributes:
+        values: property -> its value, for all that the search tries, also where that is the
+            property files' own; of a mapping, only the entries that some trial states.
+        valid: the value of the validation metric; None where the trial failed, as below.
+        best_epoch: the epoch that has it, from 0.
+        epochs: how many epochs ran.
+    """
+
+    values: Mapping[str, Any]
+    valid: Optional[float] = None  # noqa: UP045 (Python 3.9)
+    best_epoch: Optional[int] = None  # noqa: UP045
+    epochs: Optional[int] = None  # noqa: UP045
+
+
 @dataclass(frozen=True)
 class Choice:
     """What validation chose among the trials of a data set, backbone and method.
@@ -37,12 +54,9 @@ class Choice:
             files' own values are best.
         trial: the chosen trial, from 1; 0 where none finished.
         valid: its value of the validation metric; None where no trial finished.
-        asked: how many trials there are.
-        finished: how many of them finished; the others failed.
+        tried: what came of each trial.
         seed: the seed that they ran with.
         apart: property -> value that they alone had.
-        own: property -> its value in the chosen trial, for all that these trials search, also where
-            that is the property files' own.
         ends: property -> ``lowest`` or ``highest`` where the number in ``own`` is that of all
             finished trials, so that a better one may lie beyond.
     """
@@ -50,12 +64,25 @@ class Choice:
     values: Mapping[str, Any]
     trial: int
     valid: Optional[float]  # noqa: UP045 (Python 3.9)
-    asked: int
-    finished: int
+    tried: tuple[Tried, ...]
     seed: int
     apart: Mapping[str, Any] = field(default_factory=dict)
-    own: Mapping[str, Any] = field(default_factory=dict)
     ends: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def asked(self) -> int:
+        """How many trials there are."""
+        return len(self.tried)
+
+    @property
+    def finished(self) -> int:
+        """How many of them finished; the others failed."""
+        return sum(one.valid is not None for one in self.tried)
+
+    @property
+    def own(self) -> Mapping[str, Any]:
+        """The chosen trial's values of all that is searched; empty where no trial finished."""
+        return self.tried[self.trial - 1].values if self.trial else {}
 
 
 def trial_cells(
@@ -117,52 +144,50 @@ def choose(
         records: their records in the same order; None for one that failed.
         backbone: the values that the bare backbone's trials chose; empty for these trials.
     """
-    scores = {
-        place: record.valid[str(record.config["valid_metric"]).lower()]
-        for place, record in enumerate(records)
-        if record is not None
-    }
+    tried = tuple(map(_result, _searched(trials), records))
+    scores = {place: one.valid for place, one in enumerate(tried) if one.valid is not None}
     best = max(scores, key=lambda place: (scores[place], -place), default=-1)
-    tried = _tried([trials[place] for place in scores])
-    rank = list(scores).index(best) if scores else -1  # of the best among those that finished
     return Choice(
         values={**backbone, **trials[best].values} if scores else {},
         trial=best + 1,
         valid=scores.get(best),
-        asked=len(trials),
-        finished=len(scores),
+        tried=tried,
         seed=trials[0].cell.name.seed,
         apart=trials[0].apart,
-        own={key: values[rank] for key, values in tried.items()},
-        ends=_ends(tried, rank),
+        ends=_ends([tried[place].values for place in scores], tried[best].values),
     )
 
 
-def _tried(trials: Sequence[Trial]) -> dict[str, list[Any]]:
-    """Returns property -> its value in each trial, for every property that some trial sets.
+def _searched(trials: Sequence[Trial]) -> list[dict[str, Any]]:
+    """Returns each trial's value of every property that some trial sets.
 
     Of a mapping, only the entries that some trial states.
     """
-    found: dict[str, list[Any]] = {}
+    found: list[dict[str, Any]] = [{} for _ in trials]
     for key in dict.fromkeys(key for trial in trials for key in trial.values):
-        tried = [trial.cell.properties.get(key) for trial in trials]
         stated = [trial.values[key] for trial in trials if key in trial.values]
         entries = {entry for one in stated if isinstance(one, Mapping) for entry in one}
-        found[key] = [
-            {name: one[name] for name in one if name in entries}
-            if isinstance(one, Mapping) and entries
-            else one
-            for one in tried
-        ]
+        for own, trial in zip(found, trials):
+            value = trial.cell.properties.get(key)
+            if isinstance(value, Mapping) and entries:
+                value = {name: value[name] for name in value if name in entries}
+            own[key] = value
     return found
 
 
-def _ends(tried: Mapping[str, Sequence[Any]], best: int) -> dict[str, str]:
+def _result(values: Mapping[str, Any], record: Record | None) -> Tried:
+    if record is None:
+        return Tried(values)
+    valid = record.valid[str(record.config["valid_metric"]).lower()]
+    return Tried(values, valid, record.best_epoch, record.epochs)
+
+
+def _ends(finished: Sequence[Mapping[str, Any]], best: Mapping[str, Any]) -> dict[str, str]:
     """Returns which numbers of the best trial are the lowest or highest of those tried."""
     found = {}
-    for key, values in tried.items():
-        numbers = {one for one in map(_number, values) if one is not None}
-        chosen = _number(values[best])
+    for key, value in best.items():
+        numbers = {one for one in (_number(values[key]) for values in finished) if one is not None}
+        chosen = _number(value)
         if len(numbers) >= _FEWEST and chosen in (lowest := min(numbers), max(numbers)):
             found[key] = "lowest" if chosen == lowest else "highest"
     return found
