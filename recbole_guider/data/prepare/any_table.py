@@ -25,7 +25,7 @@ def add_options(parser: ArgumentParser) -> None:
                         help="a table with a header: csv, tsv, ..., also .gz")  # fmt: skip
     parser.add_argument("--features", metavar="MODALITY=FILE", action="append",
                         help="rows of numbers with the items' column; .npy rows are named by "
-                             "<modality>_items.csv beside the file; can be repeated")  # fmt: skip
+                             "<file>_items.csv beside the file; can be repeated")  # fmt: skip
     parser.add_argument("--texts", metavar="MODALITY=FILE", action="append",
                         help="a table of items; its other columns, joined, are encoded; can be "
                              "repeated")  # fmt: skip

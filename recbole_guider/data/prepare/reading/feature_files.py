@@ -63,8 +63,8 @@ def read_features(file: Path, items: pd.Series, interactions: Path, column: str 
 def matrix_rows(file: Path, items: pd.Series, interactions: Path) -> ItemRows:
     """Returns a ``.npy`` file's rows with the items that they belong to.
 
-    They are named by ``<modality>_items.csv`` beside ``<modality>_feat.npy`` or
-    ``<modality>.npy``; without such a file, row k belongs to item ``k``.
+    They are named by ``<name>_items.csv`` beside ``<name>_feat.npy`` or ``<name>.npy``; without
+    such a file, row k belongs to item ``k``.
 
     Raises:
         InputError: the file cannot be used, or its number of rows does not fit the items.
