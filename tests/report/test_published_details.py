@@ -7,7 +7,8 @@ import json
 import statistics
 
 import pytest
-from published_files import LEADERBOARD, PUBLISHED, rows_with, words_of
+from published_files import LEADERBOARD, PUBLISHED, comparison, rows_with, verdict, words_of
+from statsmodels.stats.multitest import multipletests
 
 from recbole_guider.benchmark.record import unpacked
 
@@ -83,6 +84,32 @@ def spread_of(record):
     """The standard deviation of the interactions' weights at the chosen epoch of a run of BOD."""
     points = record["diagnostics"]["weights"]
     return [point for point in points if point["epoch"] <= record["best_epoch"]][-1]["positive_std"]
+
+
+def certain(family):
+    """(row, whether a correction over a data set's metrics together leaves it) of table2's verdicts
+    in both tests."""
+    rows = [row for row in rows_in("table2.csv") if row[f"{family}_p"]]
+    for dataset in sorted({row["dataset"] for row in rows}):
+        of = [row for row in rows if row["dataset"] == dataset]
+        users, both = (
+            multipletests([float(row[f"{family}_{kind}p"]) for row in of], method="holm")[1]
+            for kind in ("", "both_")
+        )
+        for row, kept in zip(of, (users < 0.05) & (both < 0.05)):
+            if verdict(*comparison(row, family)[1:]) == "in both tests":
+                yield row, bool(kept)
+
+
+def test_what_a_correction_across_metrics_would_leave():
+    text = words_of(DETAILS)
+    best, base = list(certain("vs_best")), list(certain("vs_base"))
+    kept, kept_over_base = (sum(kept for _, kept in found) for found in (best, base))
+    assert f"{kept} of table2's {len(best)} verdicts in both tests against the best" in text
+    assert f"{kept_over_base} of the {len(base)} against the bare backbone." in text
+    gains = [one for one in best if comparison(one[0], "vs_best")[0] > 0]
+    assert {row["backbone"] for row, kept in gains if kept} == {"MGCN"}
+    assert {row["backbone"] for row, kept in gains if not kept} == {"DRAGON"}
 
 
 def test_what_patience_changes(published):

@@ -130,6 +130,17 @@ def test_wilcoxon_of_many_users_is_scipys() -> None:
     assert wilcoxon_paired(ours, baseline).p_value == pytest.approx(expected, rel=1e-12)
 
 
+def test_wilcoxon_of_many_users_gives_equal_changes_one_rank() -> None:
+    """Means over seeds, as of recall: few distinct changes, but for their last digits."""
+    generator = np.random.default_rng(3)
+    hits = generator.integers(0, 4, size=(2, 5, 400))
+    ours, baseline = (hits / 3).mean(axis=1)
+    steps = hits.sum(axis=1)
+    assert len(np.unique(np.abs(ours - baseline))) > len(np.unique(np.abs(steps[0] - steps[1])))
+    expected = stats.wilcoxon(steps[0] - steps[1], method="approx").pvalue
+    assert wilcoxon_paired(ours, baseline).p_value == pytest.approx(expected, rel=1e-12)
+
+
 def test_identical_and_constant_differences_are_defined_without_a_warning() -> None:
     base = np.array([0.1, 0.2, 0.3, 0.7])
     with warnings.catch_warnings():
