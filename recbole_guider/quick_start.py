@@ -149,11 +149,20 @@ def load_data_and_model(
     Returns:
         The configuration, the trainer (its ``model`` holds the weights of the best epoch) and the
         built training, validation and test data sets.
+
+    Raises:
+        InputError: the data set is no longer the one that the model was trained on.
     """
     state = checkpoint.load(model_file, "cpu")
     properties = state["config"]
     config = Config(properties["model"], properties["dataset"], None, properties, {})
     trainer, train, valid, test = prepare(config)
+    if state["data"] != train.data_hash:  # another split may hold what it was trained on
+        raise InputError(
+            "was trained on other data",
+            where=model_file,
+            mend=f"Install the data set {properties['dataset']} that it was trained on.",
+        )
     trainer.model.load_state_dict(state["best_state_dict"] or state["state_dict"])
     trainer.model.eval()
     return config, trainer, train, valid, test

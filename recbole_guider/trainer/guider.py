@@ -105,6 +105,8 @@ class GuiderTrainer(MethodTrainer):
             self.teacher.train_epoch(self._teacher_loss, epoch)
         if self.calibrator is None or epoch + 1 < self.warmup_epochs:
             return
+        if epoch == 0 and self.judge is self.model:  # its epoch is still to come
+            return
         train = self.train_interactions
         self.judge.eval()
         losses = functional.softplus(-self.judge.score_pairs(train.users, train.items))

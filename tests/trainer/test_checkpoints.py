@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 import pytest
 import torch
 
 from recbole_guider.config import Config
 from recbole_guider.errors import InputError
-from recbole_guider.quick_start import prepare
+from recbole_guider.quick_start import load_data_and_model, prepare
 from recbole_guider.trainer import checkpoint
 
 
@@ -49,6 +50,21 @@ def test_another_runs_checkpoint_is_refused(tiny_data_path, tmp_path, other, mes
     second, _, _, _ = built(tiny_data_path, tmp_path, **other)
     with pytest.raises(InputError, match=message):
         second.resume_checkpoint(first.saved_model_file)
+
+
+def test_a_model_is_not_loaded_beside_another_split(tiny_data_path, tmp_path):
+    """Of the same size, its test interactions are some that the model was trained on."""
+    shutil.copytree(tiny_data_path / "tiny", tmp_path / "data" / "tiny")
+    first, train, valid, _ = built(tmp_path / "data", tmp_path)
+    first.fit(train, valid, saved=True)
+    load_data_and_model(first.saved_model_file)
+    file = tmp_path / "data" / "tiny" / "tiny.inter"
+    head, *lines = file.read_text().splitlines()
+    labels = {"0": "2", "2": "0"}
+    moved = [f"{line[:-1]}{labels[line[-1]]}" for line in (lines[0], lines[11])]
+    file.write_text("\n".join([head, moved[0], *lines[1:11], moved[1], *lines[12:]]) + "\n")
+    with pytest.raises(InputError, match="was trained on other data"):
+        load_data_and_model(first.saved_model_file)
 
 
 def test_another_run_may_make_the_folder_at_the_same_time(tiny_data_path, tmp_path, monkeypatch):

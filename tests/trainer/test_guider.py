@@ -49,6 +49,16 @@ def test_an_endless_warm_up_is_the_variant_without_dbpr(tiny_data_path):
     assert endless["valid_curve"] == variant["valid_curve"]
 
 
+@pytest.mark.parametrize(
+    ("method", "warmup", "first"),
+    [("GUIDER", 0, 0), ("GUIDER", 3, 2), ("GUIDER-no-KD", 0, 1), ("GUIDER-no-KD", 3, 2)],
+)
+def test_nothing_untrained_splits_the_interactions(tiny_data_path, method, warmup, first):
+    """The teacher splits after its epoch of that number, a student that judges itself before."""
+    found = result(tiny_data_path, method, warmup_epochs=warmup)["diagnostics"]["partition"]
+    assert found[0]["epoch"] == first
+
+
 def test_a_threshold_of_one_rescues_nothing(tiny_data_path):
     partitions = result(tiny_data_path, "GUIDER", amsc_threshold=1.0)["diagnostics"]["partition"]
     assert partitions
@@ -259,7 +269,7 @@ def test_a_denoised_students_loss_is_dbpr(tiny_data_path, backbone, false_weight
            "false_weight": false_weight}  # fmt: skip
     guider, train, _, _ = prepare(Config(backbone, "tiny", None, own, {}))
     guider._prepare(train)
-    guider.on_epoch_start(0)
+    guider.on_epoch_start(1)
     guider.model.eval()
     model, batch = guider.model, next(iter(guider.batches))
     state = guider.teacher_generator.get_state()
