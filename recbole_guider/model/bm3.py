@@ -35,8 +35,8 @@ class BM3(MultimodalRecommender):
     norms; the toolbox form is kept because published numbers use it. The toolbox trains the raw
     feature table too (``train_features: true``), which no paper describes.
 
-    Every row of the batch draws masks of its own, and the modalities' terms others, where the toolbox
-    draws one for a whole table.
+    Every row of the batch draws masks of its own, and the modalities' terms others, where the
+    toolbox draws one for a whole table.
 
     An interaction whose item lacks modality m has no term for m: x_m would align the item with what
     was imputed. Representations do not read contents, so that what is imputed changes nothing.
