@@ -13,7 +13,8 @@ from recbole_guider.report.chosen import Choice, Kind
 from recbole_guider.report.comparison import Against
 from recbole_guider.report.published.lookup import figure_at, notes_on, sources
 from recbole_guider.report.results import ResultKey
-from recbole_guider.report.statistics import FEWEST_SEEDS, compare_paired, wilcoxon_paired
+from recbole_guider.report.signed_ranks import wilcoxon_paired
+from recbole_guider.report.statistics import FEWEST_SEEDS, compare_paired
 
 _RESULT = [
     "dataset", "protocol", "backbone", "method", "metric", "mean", "std_over_seeds",

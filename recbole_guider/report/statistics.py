@@ -26,8 +26,6 @@ FEWEST_SEEDS = 3
 RESAMPLES = 10_000
 # Numbers drawn at once by the bootstrap: about 8 MB for each of its three buffers.
 _BLOCK = 1 << 20
-# Up to this many untied users the exact distribution of the signed rank sum is counted out.
-_EXACT_RANKS = 50
 
 
 class PairedComparison(NamedTuple):
@@ -71,15 +69,6 @@ class MinF(NamedTuple):
     statistic: FloatArray
     df: FloatArray
     p_value: FloatArray
-
-
-class SignedRanks(NamedTuple):
-    """Wilcoxon's signed-rank test: the two rank sums, the users that are not tied, and p."""
-
-    w_plus: float
-    w_minus: float
-    n: int
-    p_value: float
 
 
 def compare_paired(
@@ -150,7 +139,7 @@ def compare_many(
         nan = (np.nan, np.nan)
         nothing = PairedComparison(np.nan, np.nan, np.nan, nan, 0, 0, 0, 0, np.nan, nan)
         return [nothing] * k
-    changes = _changes(first, second)
+    changes = changes_of(first, second)
     means = changes.mean(axis=1)
     levels = np.abs(second.mean(axis=1))
     gains = np.divide(means, levels, out=np.full(k, np.nan), where=levels > 0)
@@ -174,8 +163,8 @@ def compare_many(
     ]
 
 
-def _changes(ours: FloatArray, baseline: FloatArray) -> FloatArray:
-    """Returns ours - baseline, [k, n], with what is only rounding set to 0."""
+def changes_of(ours: FloatArray, baseline: FloatArray) -> FloatArray:
+    """Returns ours - baseline, [k, n] or [n], with what is only rounding set to 0."""
     changes: FloatArray = ours - baseline
     changes[np.abs(changes) <= _ROUNDING * np.maximum(np.abs(ours), np.abs(baseline))] = 0.0
     return changes
@@ -244,7 +233,7 @@ def compare_users_and_seeds(
             if not np.allclose(values.mean(axis=1), by_seed.mean(axis=1, where=known)):
                 raise ValueError("users and seeds have different means: not the same values")
         rounding = _ROUNDING * np.maximum(*map(np.abs, users)).max(axis=1)
-        changes = _changes(*users)
+        changes = changes_of(*users)
         means = changes.mean(axis=1)
         means[np.abs(means) <= rounding] = 0.0
         over_users = np.var(changes, axis=1, ddof=1) / n
@@ -299,49 +288,6 @@ def _bootstrap(
     gains = np.divide(means[:, :k], levels, out=np.full_like(levels, np.nan), where=levels > 0)
     return np.concatenate([np.quantile(means[:, :k], tails, axis=0),
                            np.quantile(gains, tails, axis=0)])  # fmt: skip
-
-
-def wilcoxon_paired(ours: ArrayLike, baseline: ArrayLike) -> SignedRanks:
-    """Two-sided Wilcoxon signed-rank test; tied users are left out, equal changes share a rank.
-
-    Up to 50 untied users p is exact (ties among the ranks included, where scipy approximates);
-    above, scipy's normal approximation.
-
-    Raises:
-        ValueError: the arrays are not two [n] arrays of finite values.
-    """
-    first, second = np.asarray(ours, dtype=np.float64), np.asarray(baseline, dtype=np.float64)
-    if first.ndim != 1 or first.shape != second.shape:
-        raise ValueError(f"expected two arrays [n], got shapes {first.shape}, {second.shape}")
-    if not (np.isfinite(first).all() and np.isfinite(second).all()):
-        raise ValueError("per-user values must be finite: found nan or infinity")
-    changes = _changes(first, second)
-    largest = float(np.abs(changes).max(initial=0.0))
-    if largest > 0:
-        changes = np.round(changes / largest, 12)  # 0.3 - 0.2 and 0.2 - 0.1 are one change
-    changes = changes[changes != 0]
-    n = len(changes)
-    if n == 0:
-        return SignedRanks(0.0, 0.0, 0, 1.0)
-    ranks = stats.rankdata(np.abs(changes))
-    w_plus, w_minus = float(ranks[changes > 0].sum()), float(ranks[changes < 0].sum())
-    if n > _EXACT_RANKS:
-        p = float(stats.wilcoxon(changes, method="approx").pvalue)
-    else:
-        p = _exact_signed_rank_p(ranks, min(w_plus, w_minus))
-    return SignedRanks(w_plus, w_minus, n, p)
-
-
-def _exact_signed_rank_p(ranks: FloatArray, smaller: float) -> float:
-    """Counts the sign patterns whose rank sum is at most ``smaller``; half ranks count double."""
-    doubled = np.rint(2 * ranks).astype(np.int64)
-    share = np.zeros(int(doubled.sum()) + 1)
-    share[0] = 1.0
-    for rank in doubled:
-        moved = np.zeros_like(share)
-        moved[rank:] = share[: len(share) - rank]
-        share = (share + moved) / 2.0
-    return min(1.0, 2.0 * float(share[: round(2 * smaller) + 1].sum()))
 
 
 def holm(p_values: ArrayLike) -> FloatArray:

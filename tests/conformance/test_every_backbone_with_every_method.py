@@ -70,7 +70,8 @@ def test_loss_is_finite_and_every_trainable_parameter_gets_a_gradient(
 @every_pair
 def test_training_lowers_the_loss(backbone, method, tiny_data_path):
     curve = [point["loss"] for point in trained(backbone, method, tiny_data_path)["valid_curve"]]
-    assert curve[-1] < curve[0]
+    first = 1 if method == "GUIDER-no-KD" else 0  # its first partition adds a term
+    assert curve[-1] < curve[first]
 
 
 @every_pair
