@@ -157,12 +157,7 @@ def load_data_and_model(
     properties = state["config"]
     config = Config(properties["model"], properties["dataset"], None, properties, {})
     trainer, train, valid, test = prepare(config)
-    if state["data"] != train.data_hash:  # another split may hold what it was trained on
-        raise InputError(
-            "was trained on other data",
-            where=model_file,
-            mend=f"Install the data set {properties['dataset']} that it was trained on.",
-        )
+    checkpoint.refuse_other_data(state, train.data_hash, model_file)
     trainer.model.load_state_dict(state["best_state_dict"] or state["state_dict"])
     trainer.model.eval()
     return config, trainer, train, valid, test

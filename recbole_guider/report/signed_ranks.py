@@ -38,13 +38,12 @@ def wilcoxon_paired(ours: ArrayLike, baseline: ArrayLike) -> SignedRanks:
     if not (np.isfinite(first).all() and np.isfinite(second).all()):
         raise ValueError("per-user values must be finite: found nan or infinity")
     changes = changes_of(first, second)
-    largest = float(np.abs(changes).max(initial=0.0))
-    if largest > 0:
-        changes = np.round(changes / largest, 12)  # 0.3 - 0.2 and 0.2 - 0.1 are one change
+    largest = np.abs(changes).max(initial=0.0)
+    if largest == 0:
+        return SignedRanks(0.0, 0.0, 0, 1.0)
+    changes = np.round(changes / largest, 12)  # 0.3 - 0.2 and 0.2 - 0.1 are one change
     changes = changes[changes != 0]
     n = len(changes)
-    if n == 0:
-        return SignedRanks(0.0, 0.0, 0, 1.0)
     ranks = stats.rankdata(np.abs(changes))
     w_plus, w_minus = float(ranks[changes > 0].sum()), float(ranks[changes < 0].sum())
     if n > _EXACT_RANKS:

@@ -57,8 +57,7 @@ def render(
     ``<grid>.md``, ``<grid>.html``, ``<grid>.csv`` and ``<grid>.tex`` always; ``<grid>-ranks.svg``
     where the methods can be ranked over several blocks; ``<grid>-detection.csv`` where a record
     tells how well its method found known noise; ``<grid>-trials.csv`` where the grid searched;
-    ``<grid>.svg`` where the grid names a kind of
-    figure and a finished cell has something to draw.
+    ``<grid>.svg`` where the grid names a kind of figure and a finished cell has something to draw.
 
     Args:
         grid: a grid file's name, title, datasets, backbones, methods, baselines, metrics, vary,

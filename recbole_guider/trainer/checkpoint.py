@@ -82,3 +82,17 @@ def load(path: str | Path, device: Any) -> dict[str, Any]:
             "is no checkpoint of this suite", where=path, mend="Train the model again."
         )
     return state
+
+
+def refuse_other_data(state: dict[str, Any], data_hash: str, path: str | Path) -> None:
+    """Another split may hold in its test what the checkpoint was trained on.
+
+    Raises:
+        InputError: the checkpoint ``state``, read from ``path``, is of other data.
+    """
+    if state["data"] != data_hash:
+        raise InputError(
+            "was trained on other data",
+            where=path,
+            mend=f"Install the data set {state['config']['dataset']} that it was trained on.",
+        )

@@ -98,12 +98,7 @@ class CheckpointedTrainer(Trainer):
         """Puts back random states and what the method keeps, once its parts are built."""
         if self._resumed is None:
             return
-        if self._resumed["data"] != self.data_hash:
-            raise InputError(
-                "was trained on other data",
-                where=self.saved_model_file,
-                mend="Resume with the data set it was trained with.",
-            )
+        checkpoint.refuse_other_data(self._resumed, self.data_hash, self.saved_model_file)
         self.load_method_state(self._resumed["method_state"])
         self.generator.set_state(self._resumed["generator"].cpu())
         checkpoint.restore_random_state(self._resumed["random"])

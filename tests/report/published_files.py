@@ -12,10 +12,15 @@ PUBLISHED = LEADERBOARD / "published"
 KEYS = ("dataset", "backbone", "method", "setting", "metric")
 
 
+def rows_in(path):
+    """The rows of a CSV."""
+    with path.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
 def numbers_in(path):
     """(data set, backbone, method, setting, metric) -> a row of a page's CSV."""
-    with path.open(newline="") as stream:
-        return {tuple(row.get(key, "") for key in KEYS): row for row in csv.DictReader(stream)}
+    return {tuple(row.get(key, "") for key in KEYS): row for row in rows_in(path)}
 
 
 @cache
@@ -35,6 +40,11 @@ def verdict(users, both):
     if users >= 0.05:
         return "undecided"
     return "in both tests" if both < 0.05 else "over users alone"
+
+
+def printed(value, digits=4):
+    """A number as the texts print it."""
+    return f"{value:.{digits}f}".lstrip("0")
 
 
 def words_of(text):

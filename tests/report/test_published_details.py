@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import statistics
 
 import pytest
-from published_files import LEADERBOARD, PUBLISHED, comparison, rows_with, verdict, words_of
-from statsmodels.stats.multitest import multipletests
+from published_files import (
+    LEADERBOARD,
+    PUBLISHED,
+    comparison,
+    numbers_of,
+    printed,
+    rows_in,
+    rows_with,
+    verdict,
+    words_of,
+)
 
 from recbole_guider.benchmark.record import unpacked
+from recbole_guider.report.statistics import holm
 
 METHODS = ["Base", "T-CE", "R-CE", "WBPR", "BOD", "GUIDER-DBPR", "GUIDER-paper", "GUIDER"]
 DETAILS = "leaderboard/details.md"
@@ -33,15 +42,10 @@ def published():
 def tried():
     """(data set, backbone, method) -> table2's trials: value, whether it was chosen, values."""
     found = {}
-    for row in rows_in("table2-trials.csv"):
+    for row in rows_in(PUBLISHED / "table2-trials.csv"):
         trial = (float(row["valid"]), row["chosen"] == "yes", json.loads(row["values"]))
         found.setdefault((row["dataset"], row["backbone"], row["method"]), []).append(trial)
     return found
-
-
-def rows_in(name):
-    with (PUBLISHED / name).open(newline="") as stream:
-        return list(csv.DictReader(stream))
 
 
 def rows_of(blocks, *headers):
@@ -55,11 +59,6 @@ def rows_of(blocks, *headers):
     return found
 
 
-def told(value, digits=4):
-    """A number as the texts print it."""
-    return f"{value:.{digits}f}".lstrip("0")
-
-
 def curve(record):
     """The validation values of a run, epoch by epoch."""
     return [point["recall@20"] for point in record["valid_curve"]]
@@ -67,7 +66,7 @@ def curve(record):
 
 def highest(trials):
     """The validation value of the best of some trials, as printed."""
-    return told(max(value for value, *_ in trials))
+    return printed(max(value for value, *_ in trials))
 
 
 def cut(values, patience):
@@ -87,14 +86,12 @@ def spread_of(record):
 
 
 def certain(family):
-    """(row, whether a correction over a data set's metrics together leaves it) of table2's verdicts
-    in both tests."""
-    rows = [row for row in rows_in("table2.csv") if row[f"{family}_p"]]
+    """Table2's verdicts in both tests: (row, whether one Holm family for all metrics keeps it)."""
+    rows = [row for row in numbers_of("table2").values() if row[f"{family}_p"]]
     for dataset in sorted({row["dataset"] for row in rows}):
         of = [row for row in rows if row["dataset"] == dataset]
         users, both = (
-            multipletests([float(row[f"{family}_{kind}p"]) for row in of], method="holm")[1]
-            for kind in ("", "both_")
+            holm([float(row[f"{family}_{kind}p"]) for row in of]) for kind in ("", "both_")
         )
         for row, kept in zip(of, (users < 0.05) & (both < 0.05)):
             if verdict(*comparison(row, family)[1:]) == "in both tests":
@@ -124,7 +121,7 @@ def test_what_patience_changes(published):
         chosen = max(METHODS[:5], key=means.__getitem__)  # The best of the baselines.
         leads.setdefault(block, set()).add(chosen)
         for method, mean in means.items():
-            shown = f"**{told(mean)}**" if method == chosen else told(mean)
+            shown = f"**{printed(mean)}**" if method == chosen else printed(mean)
             assert row[method] == shown, (block, row["patience"], method)
     turned = sum(len(chosen) == 2 for chosen in leads.values())
     words = f"another one in {NUMBERS[turned]} of these {NUMBERS[len(leads)]} rows"
@@ -153,7 +150,7 @@ def test_what_bod_was_tried_with_and_its_weights(published, tried):
         for weight in (0.01, 0.1, 1.0):
             trials = sorted(tried[(*block, "BOD")], key=lambda trial: -trial[0])
             shown = ", ".join(
-                f"**{told(value)}**" if chosen else told(value)
+                f"**{printed(value)}**" if chosen else printed(value)
                 for value, chosen, values in trials
                 if values["alignment_weight"] == weight
             )
@@ -162,13 +159,13 @@ def test_what_bod_was_tried_with_and_its_weights(published, tried):
         assert float(row["`uniformity_ratio`"]) == best["uniformity_ratio"]
         assert float(row["`weight_prior`"]) == best["weight_prior"]
         spread = statistics.fmean(map(spread_of, published[(*block, "BOD")]))
-        assert row["spread"] == told(spread, 2), block
+        assert row["spread"] == printed(spread, 2), block
 
 
 def test_how_methods_judge_low_ratings():
     """At the chosen epochs, means over the seeds."""
     judged = {}
-    for row in rows_in("table2-detection.csv"):
+    for row in rows_in(PUBLISHED / "table2-detection.csv"):
         if row["dataset"] == "ml-100k" and row["chosen"] == "yes":
             judged.setdefault((row["backbone"], row["method"]), []).append(row)
     verbs = {"T-CE": "drops", "GUIDER-paper": "condemns", "GUIDER": "condemns"}
@@ -190,4 +187,4 @@ def test_how_methods_judge_low_ratings():
             assert row[f"{method} {verb}, %"] == f"{flagged:.1f}", (row, method)
             assert row[f"low of {method}'s, %"] == f"{low:.1f}", (row, method)
         for method in ranking:
-            assert row[f"AUC of {method}"] == told(mean[method, "auc"], 2), (row, method)
+            assert row[f"AUC of {method}"] == printed(mean[method, "auc"], 2), (row, method)

@@ -12,6 +12,7 @@ from published_files import (
     comparison,
     numbers_in,
     numbers_of,
+    printed,
     rows_with,
     tables,
     verdict,
@@ -53,7 +54,7 @@ def test_every_number_beside_a_backbone_is_a_published_one(text):
         published = page_of(row, pages)
         assert published
         for method, of in published.items():
-            assert row[method] == f"{float(of['mean']):.4f}".lstrip("0"), (row, method)
+            assert row[method] == printed(float(of["mean"])), (row, method)
         for header, told in row.items():
             found = re.fullmatch(r"(\S+) over the (best baseline|bare backbone)", header)
             if found:

@@ -65,6 +65,10 @@ def test_a_model_is_not_loaded_beside_another_split(tiny_data_path, tmp_path):
     file.write_text("\n".join([head, moved[0], *lines[1:11], moved[1], *lines[12:]]) + "\n")
     with pytest.raises(InputError, match="was trained on other data"):
         load_data_and_model(first.saved_model_file)
+    again, train, valid, _ = built(tmp_path / "data", tmp_path)
+    again.resume_checkpoint(first.saved_model_file)
+    with pytest.raises(InputError, match="was trained on other data"):
+        again.fit(train, valid, saved=False)
 
 
 def test_another_run_may_make_the_folder_at_the_same_time(tiny_data_path, tmp_path, monkeypatch):

@@ -53,7 +53,6 @@ class Choice:
         values: property -> value, the bare backbone's choice among them; empty where the property
             files' own values are best.
         trial: the chosen trial, from 1; 0 where none finished.
-        valid: its value of the validation metric; None where no trial finished.
         tried: what came of each trial.
         seed: the seed that they ran with.
         apart: property -> value that they alone had.
@@ -63,11 +62,15 @@ class Choice:
 
     values: Mapping[str, Any]
     trial: int
-    valid: Optional[float]  # noqa: UP045 (Python 3.9)
     tried: tuple[Tried, ...]
     seed: int
     apart: Mapping[str, Any] = field(default_factory=dict)
     ends: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def valid(self) -> Optional[float]:  # noqa: UP045 (Python 3.9)
+        """The chosen trial's value of the validation metric; None where no trial finished."""
+        return self.tried[self.trial - 1].valid if self.trial else None
 
     @property
     def asked(self) -> int:
@@ -150,7 +153,6 @@ def choose(
     return Choice(
         values={**backbone, **trials[best].values} if scores else {},
         trial=best + 1,
-        valid=scores.get(best),
         tried=tried,
         seed=trials[0].cell.name.seed,
         apart=trials[0].apart,
