@@ -103,9 +103,8 @@ class GuiderTrainer(MethodTrainer):
         """The teacher's epoch, then the partition that the student's epoch (and the next) uses."""
         if self.teacher is not None:
             self.teacher.train_epoch(self._teacher_loss, epoch)
-        if self.calibrator is None or epoch + 1 < self.warmup_epochs:
-            return
-        if epoch == 0 and self.judge is self.model:  # its epoch is still to come
+        trained = epoch if self.judge is self.model else epoch + 1  # the student's is to come
+        if self.calibrator is None or trained < max(self.warmup_epochs, 1):
             return
         train = self.train_interactions
         self.judge.eval()

@@ -51,10 +51,12 @@ def test_an_endless_warm_up_is_the_variant_without_dbpr(tiny_data_path):
 
 @pytest.mark.parametrize(
     ("method", "warmup", "first"),
-    [("GUIDER", 0, 0), ("GUIDER", 3, 2), ("GUIDER-no-KD", 0, 1), ("GUIDER-no-KD", 3, 2)],
+    [("GUIDER", 0, 0), ("GUIDER", 3, 2), ("GUIDER-no-KD", 0, 1), ("GUIDER-no-KD", 3, 3)],
 )
-def test_nothing_untrained_splits_the_interactions(tiny_data_path, method, warmup, first):
-    """The teacher splits after its epoch of that number, a student that judges itself before."""
+def test_the_losses_split_after_as_many_epochs_of_the_model_they_are_of(
+    tiny_data_path, method, warmup, first
+):
+    """A teacher has trained in an epoch before its losses split it, a student has not yet."""
     found = result(tiny_data_path, method, warmup_epochs=warmup)["diagnostics"]["partition"]
     assert found[0]["epoch"] == first
 
