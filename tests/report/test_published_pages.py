@@ -67,9 +67,10 @@ def test_every_number_beside_a_backbone_is_a_published_one(text):
 
 def verdicts(page):
     """Method -> what a page says of how often it is better and worse than its rival."""
-    lines = re.findall(r"^- \*\*(.+)\*\* against (.+ comparisons)$", page.read_text("utf-8"), re.M)
-    assert lines, page
-    return dict(lines)
+    said = re.findall(r"^- \*\*(.+)\*\* against (.+ comparisons)$", page.read_text("utf-8"), re.M)
+    methods = {method for _, _, method, *_ in numbers_in(page.with_suffix(".csv"))}
+    assert bool(said) == (methods != {"Base"}), page
+    return dict(said)
 
 
 def test_the_verdicts_counted_in_the_text_are_the_pages():
@@ -150,7 +151,9 @@ def test_the_published_pages_follow_from_the_published_records(
     assert verdicts(page) == verdicts(PUBLISHED / f"{grid}.md")
     for kind in ("trials", "detection"):
         made, shown = board / f"{page.stem}-{kind}.csv", PUBLISHED / f"{grid}-{kind}.csv"
-        assert made.read_bytes() == shown.read_bytes()
+        assert made.exists() == shown.exists()
+        if made.exists():
+            assert made.read_bytes() == shown.read_bytes()
 
 
 def test_the_costs_beside_them_are_those_of_the_published_records(of_published_records, capsys):
