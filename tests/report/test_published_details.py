@@ -143,8 +143,8 @@ def test_what_patience_changes(published):
     assert words in words_of(DETAILS)
 
 
-def test_what_each_weight_of_the_distillation_had(tried):
-    for row, block in rows_of(tried, "method", "Base", "3"):
+def test_what_each_weight_of_the_distillation_had(published, tried):
+    for row, block in rows_of(published, "method", "Base", "3"):
         method = row["method"]
         assert row["Base"] == highest(tried[(*block, "Base")])
         by_weight = {}
@@ -160,7 +160,7 @@ def test_what_each_weight_of_the_distillation_had(tried):
 
 
 def test_what_bod_was_tried_with_and_its_weights(published, tried):
-    for row, block in rows_of(tried, "spread"):
+    for row, block in rows_of(published, "spread"):
         assert row["Base"] == highest(tried[(*block, "Base")])
         for weight in (0.01, 0.1, 1.0):
             trials = sorted(tried[(*block, "BOD")], key=lambda trial: -trial[0])
