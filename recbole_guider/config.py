@@ -149,6 +149,13 @@ class Config(RecBoleConfig):
                 mend="Write for example topk: [5, 20].",
             )
         parse_metric(final["valid_metric"], where="valid_metric")
+        if final["eval_step"] > final["epochs"]:
+            raise InputError(
+                f"{final['eval_step']} is more than epochs ({final['epochs']}): no epoch would be "
+                "evaluated on validation",
+                where="eval_step",
+                mend="Set it to at most epochs.",
+            )
         modes = final["eval_args"].get("mode", "full")
         for mode in modes.values() if isinstance(modes, dict) else [modes]:
             if mode != "full":

@@ -81,6 +81,7 @@ def test_numpy_values_become_plain_inside_lists_and_mappings_too(tiny_data_path)
         ({"metrics": ["Recal"]}, "Did you mean 'recall'"),
         ({"topk": [0]}, "positive whole numbers"),
         ({"valid_metric": "Recall"}, "cut-off"),
+        ({"eval_step": 9, "epochs": 3}, r"eval_step: 9 is more than epochs \(3\)"),
         ({"method": "TCE"}, "unknown method 'TCE'"),
     ],
 )

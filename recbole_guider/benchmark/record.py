@@ -25,7 +25,6 @@ from recbole_guider.benchmark.provenance import (
     source,
     versions,
 )
-from recbole_guider.errors import InputError
 
 _FIELDS = (
     "protocol", "config", "data", "versions", "hardware", "seconds", "peak_memory_mb", "epochs",
@@ -120,7 +119,6 @@ def content_of(cell: Cell, result: Mapping[str, Any]) -> tuple[dict[str, Any], b
     Called in the process that computed the result, whose peak memory and versions it notes.
 
     Raises:
-        InputError: the run never evaluated on validation what chooses the epoch.
         ValueError: a metric is not a finite number.
     """
     metrics = {
@@ -130,14 +128,6 @@ def content_of(cell: Cell, result: Mapping[str, Any]) -> tuple[dict[str, Any], b
     if any(value is None for part in metrics.values() for value in part.values()):
         raise ValueError(f"a metric is not a finite number: {result['test_result']}")
     config = _finite(result["config"])
-    valid_metric = str(config["valid_metric"])
-    if valid_metric.lower() not in metrics["valid"]:
-        raise InputError(
-            f"eval_step {config.get('eval_step')} and epochs {config.get('epochs')}: {valid_metric}"
-            " was never evaluated on validation",
-            where=str(cell.name),
-            mend="Set eval_step to at least 1 and at most epochs.",
-        )
     arrays = pack(result["per_user"])
     content = {
         "schema": SCHEMA,

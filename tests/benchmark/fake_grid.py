@@ -135,11 +135,6 @@ def only_the_first_refused(cell):
     return refused(cell) if cell.name.method == "Base" else result_of(cell)
 
 
-def never_validated(cell):
-    config = {**cell.properties, "eval_step": 9, "epochs": 3}
-    return {**result_of(cell), "best_valid_result": {}, "config": config}
-
-
 def unfinished_number(cell):
     result = result_of(cell)
     result["test_result"] = {**result["test_result"], "recall@5": float("nan")}

@@ -154,17 +154,6 @@ def test_failures_are_followed_and_refusals_of_all_that_ran_are_one_error(data_p
     assert [name.method for name in failures] == ["Base"]
 
 
-def test_a_run_that_was_never_validated_says_so(data_path, tmp_path):
-    job = fake_grid.job_of(fake_grid.selection_of(data_path, ["Base", "WBPR"]), tmp_path / "r")
-    failures = run(job, fake_grid.never_validated)
-    for name, failure in failures.items():
-        assert failure.reason == (
-            f"{name}: eval_step 9 and epochs 3: Recall@20 was never evaluated on validation. Set "
-            "eval_step to at least 1 and at most epochs."
-        )
-    assert len(failures) == 2
-
-
 def test_progress_shows_a_record_without_a_validation_value(data_path, tmp_path):
     job = fake_grid.job_of(fake_grid.selection_of(data_path, ["Base"]), tmp_path / "r")
     run(job, fake_grid.result_of)
