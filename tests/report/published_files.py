@@ -10,6 +10,21 @@ ROOT = Path(__file__).parents[2]
 LEADERBOARD = ROOT / "leaderboard"
 PUBLISHED = LEADERBOARD / "published"
 KEYS = ("dataset", "backbone", "method", "setting", "metric")
+NUMBERS = [
+    "none",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+]
 
 
 def rows_in(path):

@@ -8,6 +8,7 @@ import statistics
 import pytest
 from published_files import (
     LEADERBOARD,
+    NUMBERS,
     PUBLISHED,
     comparison,
     numbers_of,
@@ -23,7 +24,6 @@ from recbole_guider.report.statistics import holm
 
 METHODS = ["Base", "T-CE", "R-CE", "WBPR", "BOD", "GUIDER-DBPR", "GUIDER-paper", "GUIDER"]
 DETAILS = "leaderboard/details.md"
-NUMBERS = ["none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 
 
 @pytest.fixture(scope="module")

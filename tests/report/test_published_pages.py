@@ -8,6 +8,7 @@ import re
 import pytest
 from published_files import (
     LEADERBOARD,
+    NUMBERS,
     PUBLISHED,
     comparison,
     numbers_in,
@@ -77,12 +78,13 @@ def test_the_verdicts_counted_in_the_text_are_the_pages():
     told = re.search(
         r"ahead of it in (\d+) of (\d+) comparisons \((\d+) of them over users alone\), .*?, "
         r"behind in (\d+ \(\d+ of them over users alone\)) and "
-        r"undecided in (\d+)\b.*? GUIDER-paper, .*? is ahead in none and behind in (\d+) "
+        r"undecided in (\d+); by the mean alone it is ahead in (\d+), "
+        r".*? GUIDER-paper, .*? is ahead in none and behind in (\d+) "
         r"\((\d+) over users alone\)",
         text,
     )
     assert told, "the sentence has changed: change this test with it"
-    ahead, comparisons, unsure, behind, undecided, worse, alone = told.groups()
+    ahead, comparisons, unsure, behind, undecided, higher, worse, alone = told.groups()
     page = verdicts(PUBLISHED / "table2.md")
     assert page["GUIDER"] == (
         f"the best baseline: significantly better in {ahead} ({unsure} of them over users alone), "
@@ -92,6 +94,15 @@ def test_the_verdicts_counted_in_the_text_are_the_pages():
         "the best baseline: significantly better in 0, "
         f"worse in {worse} ({alone} of them over users alone) and "
     )
+    gains = {
+        (*of, metric): float(row["vs_best_difference"])
+        for (*of, method, _, metric), row in numbers_of("table2").items()
+        if method == "GUIDER" and row["vs_best_difference"]
+    }
+    assert int(higher) == sum(gain > 0 for gain in gains.values())
+    rows = [gain for (*_, metric), gain in gains.items() if metric == SHOWN]
+    above = f"holds by the mean in {NUMBERS[sum(gain > 0 for gain in rows)]} of "
+    assert f"{above}{NUMBERS[len(rows)]} rows' {SHOWN}, significantly in none" in text
     told = re.search(
         rf"Of the {comparisons} the distillation alone is ahead in "
         r"(\d+ \(\d+ of them over users alone\)) and behind in "
