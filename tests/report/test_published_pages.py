@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import combinations
 
 import pytest
 from published_files import (
@@ -205,3 +206,21 @@ def test_the_methods_at_a_glance_are_the_pages():
         times = [cost[method] / cost["Base"] for cost in costs]
         told = f"{min(times):.1f} to {max(times):.1f}"
         assert row["time"] == ("1" if method == "Base" else told), method
+
+
+def test_the_ranks_that_differ_are_the_pages():
+    page = (PUBLISHED / "table2.md").read_text(encoding="utf-8")
+    together = re.search(r"joined by a bar\): (.*?)\. ", page).group(1)
+    groups = [set(group.split(", ")) for group in together.split("; ")]
+    methods = [row[""] for row in tables(page) if "average rank" in row]
+    apart = {
+        pair for pair in combinations(methods, 2) if not any(set(pair) <= group for group in groups)
+    }
+    assert apart == {
+        ("GUIDER-DBPR", "T-CE"),
+        ("BOD", "T-CE"),
+        ("GUIDER", "T-CE"),
+        ("GUIDER-DBPR", "GUIDER-paper"),
+    }
+    told = "differ only between T-CE and GUIDER-DBPR, BOD or (by .01) GUIDER and between"
+    assert f"{told} GUIDER-paper and GUIDER-DBPR" in words_of("leaderboard/README.md")
