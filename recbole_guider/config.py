@@ -117,7 +117,7 @@ class Config(RecBoleConfig):
 
     def _drop_foreign_arguments(self, method: str) -> None:
         """Another program's ``--key=value`` is left alone unless it looks like a slip of ours."""
-        known = property_layers.known_keys(self.model, method, self.dataset)
+        known = property_layers.known_keys(self.model, method)
         for key in [key for key in self.cmd_config_dict if key not in known]:
             hint = nearest_name(key, known)
             if hint.startswith("Did you mean"):

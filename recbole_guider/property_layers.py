@@ -25,6 +25,9 @@ DESCRIPTIVE_KEYS = frozenset(
 )
 
 
+_LABELS = {"model": "backbone", "dataset": "data set"}  # what messages call a kind of file
+
+
 class _Loader(yaml.SafeLoader):
     """YAML without code execution in which 1e-3 is a number, as RecBole's users expect."""
 
@@ -58,7 +61,7 @@ def property_file(kind: str, name: str) -> Path:
     """
     known = names(kind)
     if name not in known:
-        label = {"model": "backbone", "dataset": "data set"}.get(kind, kind)
+        label = _LABELS.get(kind, kind)
         raise InputError(
             f"unknown {label} '{name}'",
             mend=f"{nearest_name(name, known)} ({label}s are the files of properties/{kind}/)",
@@ -172,10 +175,10 @@ def _cached_content(kind: str, name: str) -> dict[str, Any]:
 
 
 @functools.cache
-def _lineage(kind: str, name: str) -> tuple[str, ...]:
-    """A file and those it ``extends``, the first ancestor first."""
+def lineage(kind: str, name: str) -> tuple[str, ...]:
+    """Returns a file's name and those it ``extends``, the first ancestor first."""
     parent = _cached_content(kind, name).get("extends")
-    return (*(_lineage(kind, parent) if parent else ()), name)
+    return (*(lineage(kind, parent) if parent else ()), name)
 
 
 def _own_layer(kind: str, name: str) -> dict[str, Any]:
@@ -186,14 +189,19 @@ def _own_layer(kind: str, name: str) -> dict[str, Any]:
 
 @functools.cache
 def _cached_layer(kind: str, name: str) -> dict[str, Any]:
-    return {k: v for one in _lineage(kind, name) for k, v in _own_layer(kind, one).items()}
+    return {k: v for one in lineage(kind, name) for k, v in _own_layer(kind, one).items()}
 
 
 @functools.cache
 def _cached_rules(kind: str, name: str) -> dict[str, str]:
     """What the ``valid`` section of a property file says its values may be."""
-    contents = [_cached_content(kind, one) for one in _lineage(kind, name)]
+    contents = [_cached_content(kind, one) for one in lineage(kind, name)]
     return {k: v for content in contents for k, v in content.get("valid", {}).items()}
+
+
+def _model_and_method(model: str, method: str) -> list[dict[str, Any]]:
+    kinds = (("overall", ""), ("model", model), ("method", method))
+    return [_cached_layer(kind, name) for kind, name in kinds]
 
 
 def suite_layers(model: str, method: str, dataset: str) -> list[dict[str, Any]]:
@@ -205,15 +213,15 @@ def suite_layers(model: str, method: str, dataset: str) -> list[dict[str, Any]]:
     was chosen for the method it extends, but for what the variant itself states.
 
     Raises:
-        InputError: the model or the method is unknown.
+        InputError: the model or the method is unknown, or one that the data set's file names.
     """
-    layers = [_cached_layer("overall", ""), _cached_layer("model", model)]
-    layers.append(_cached_layer("method", method))
+    layers = _model_and_method(model, method)
     if dataset in names("dataset"):
         layer = dict(_cached_layer("dataset", dataset))
-        for_model, for_method = layer.pop("for_model", {}), layer.pop("for_method", {})
+        for_model = _chosen_for("model", layer, dataset)
+        for_method = _chosen_for("method", layer, dataset)
         chosen: dict[str, Any] = {}
-        for name in _lineage("method", method):
+        for name in lineage("method", method):
             stated = _own_layer("method", name)
             chosen = {key: value for key, value in chosen.items() if key not in stated}
             chosen.update(for_method.get(name, {}))
@@ -221,9 +229,22 @@ def suite_layers(model: str, method: str, dataset: str) -> list[dict[str, Any]]:
     return layers
 
 
-def known_keys(model: str, method: str, dataset: str) -> frozenset[str]:
-    """Returns every key that may be set for this combination."""
-    ours = [key for layer in suite_layers(model, method, dataset) for key in layer]
+def _chosen_for(kind: str, layer: dict[str, Any], dataset: str) -> dict[str, dict[str, Any]]:
+    """Takes ``for_model`` or ``for_method`` out of a data set's layer; all its names are known."""
+    section = layer.pop(f"for_{kind}", {})
+    where, known = f"{property_file('dataset', dataset)}: for_{kind}", names(kind)
+    if not isinstance(section, dict) or not all(isinstance(v, dict) for v in section.values()):
+        mend = f"Write for_{kind}: {{{known[0]}: {{learning_rate: 0.001}}}}."
+        raise InputError("does not hold values by name", where=where, mend=mend)
+    for name in section.keys() - set(known):
+        label = _LABELS.get(kind, kind)
+        raise InputError(f"unknown {label} '{name}'", where=where, mend=nearest_name(name, known))
+    return section
+
+
+def known_keys(model: str, method: str) -> frozenset[str]:
+    """Returns every key that may be set for this combination, with any data set."""
+    ours = [key for layer in _model_and_method(model, method) for key in layer]
     fixed = {"model", "method", "dataset", "config_files"}
     return frozenset(ours) | _recbole_arguments() | _recbole_defaults().keys() | fixed
 
@@ -256,33 +277,42 @@ def resolve(
 
     Raises:
         InputError: an unknown model, method or key (with the nearest known name), or a value whose
-            type cannot be meant.
+            type cannot be meant or that the property's rule refuses, in the data set's file or
+            after it.
     """
-    resolved = dict(_recbole_defaults())
-    for layer in suite_layers(model, method, dataset):
-        lay_over(resolved, layer)
-    known = known_keys(model, method, dataset)
-    user_layers = [(f"{path}: ", load_properties(path)) for path in files]
-    user_layers += [("", dict(overrides or {})), ("--", dict(command_line or {}))]
-    defaults = dict(resolved)
     rules = {
         **_cached_rules("overall", ""),
         **_cached_rules("model", model),
         **_cached_rules("method", method),
     }
-    for where, layer in user_layers:
-        for key, value in layer.items():
-            if key not in known:
-                raise InputError(
-                    f"unknown property for {model} with method {method}",
-                    where=f"{where}{key}",
-                    mend=nearest_name(key, known),
-                )
-            if not rules.get(key, "").startswith(EACH):
-                check_kind(value, defaults.get(key), f"{where}{key}")
+    known = known_keys(model, method)
+    resolved = dict(_recbole_defaults())
+
+    def lay(layers: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
+        """Lays over what must hold known names, and values of the kind that stands below."""
+        below = dict(resolved)
+        for where, layer in layers:
+            for key, value in layer.items():
+                if key not in known:
+                    raise InputError(
+                        f"unknown property for {model} with method {method}",
+                        where=f"{where}{key}",
+                        mend=nearest_name(key, known),
+                    )
+                if not rules.get(key, "").startswith(EACH):
+                    check_kind(value, below.get(key), f"{where}{key}")
+            lay_over(resolved, layer)
+            for key in layer.keys() & rules.keys():
+                resolved[key] = checked(resolved[key], rules[key], f"{where}{key}")
+
+    shared = _model_and_method(model, method)
+    for layer in shared:
         lay_over(resolved, layer)
-        for key in layer.keys() & rules.keys():
-            resolved[key] = checked(resolved[key], rules[key], f"{where}{key}")
+    of_dataset = suite_layers(model, method, dataset)[len(shared) :]
+    if of_dataset:
+        lay((f"{property_file('dataset', dataset)}: ", layer) for layer in of_dataset)
+    of_user = [(f"{path}: ", load_properties(path)) for path in files]
+    lay([*of_user, ("", dict(overrides or {})), ("--", dict(command_line or {}))])
     resolved.update(model=model, method=method, dataset=dataset)
     return resolved
 
@@ -299,7 +329,7 @@ def search_of(kind: str, name: str, backbone: str | None = None) -> dict[str, An
     section's ``for_model`` holds what is searched with one backbone only, given by ``backbone``.
     """
     found: dict[str, Any] = {}
-    for one in _lineage(kind, name):
+    for one in lineage(kind, name):
         stated = _own_layer(kind, one)
         section = _cached_content(kind, one).get("search")
         found = {key: values for key, values in found.items() if key not in stated}

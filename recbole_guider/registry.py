@@ -12,6 +12,7 @@ import pkgutil
 from typing import Any, Callable, TypeVar
 
 from recbole_guider.errors import InputError, nearest_name
+from recbole_guider.property_layers import lineage, names
 
 BARE = "Base"  # the method that leaves a backbone as it is
 Class = TypeVar("Class", bound=type)
@@ -54,9 +55,14 @@ def backbones() -> dict[str, type[Any]]:
 
 
 def methods() -> dict[str, type[Any]]:
-    """Returns every registered method's trainer class by name."""
+    """Returns every method's trainer class by name; a variant has that of what it extends."""
     _import_all("recbole_guider.trainer")
-    return dict(sorted(_METHODS.items()))
+    found = dict(_METHODS)
+    for name in names("method"):
+        trainers = [_METHODS[one] for one in lineage("method", name) if one in _METHODS]
+        if trainers:
+            found[name] = trainers[-1]
+    return dict(sorted(found.items()))
 
 
 def _named(table: dict[str, type[Any]], kind: str, name: str) -> type[Any]:

@@ -18,6 +18,7 @@ def own_folder(tmp_path, monkeypatch):
     files = {
         "overall": "a: 1\nb: 1\nc: 1\nd: 1\nepochs: 5\nmethod: M",
         "model/X": "b: 2\nc: 2\nd: 2\nsearch: {b: [1, 2]}",
+        "model/Y": "b: 9",
         "method/M": "c: 3\nd: 3",
         "method/N": "extends: M\nd: 33",
         "dataset/S": "d: 4\nfor_model: {X: {b: 20}, Y: {b: 99}}\nfor_method: {N: {c: 30}}",
@@ -27,7 +28,7 @@ def own_folder(tmp_path, monkeypatch):
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
     monkeypatch.setattr(layers, "properties_folder", lambda: tmp_path)
-    caches = [layers._cached_content, layers._lineage, layers._cached_layer, layers._cached_rules]
+    caches = [layers._cached_content, layers.lineage, layers._cached_layer, layers._cached_rules]
     for cache in caches:
         cache.cache_clear()
     yield tmp_path
@@ -95,6 +96,27 @@ def test_descriptive_keys_are_no_properties(own_folder):
         layers.resolve("X", "M", "S", overrides={"search": 1})
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("epoch: 3", r"T\.yaml: epoch: .*Did you mean 'epochs'"),
+        ("epochs: [3]", r"T\.yaml: epochs: expected"),
+        ("c: 0", r"T\.yaml: c: expected a whole number, >= 1; found 0"),
+        ("for_model: {X: {bb: 3}}", r"T\.yaml: bb: unknown property for X"),
+        ("for_method: {M: {c: -1}}", r"T\.yaml: c: expected a whole number, >= 1; found -1"),
+        ("for_model: {Z: {b: 3}}", r"T\.yaml: for_model: unknown backbone 'Z'"),
+        ("for_model: [X]", r"T\.yaml: for_model: does not hold values by name. Write .*X: "),
+        ("for_model: {X: 3}", r"T\.yaml: for_model: does not hold values by name"),
+        ("for_method: {MM: {b: 3}}", r"T\.yaml: for_method: unknown method 'MM'.*'M'"),
+    ],
+)
+def test_a_data_sets_file_is_checked_as_a_users_is(own_folder, text, message):
+    (own_folder / "method/M.yaml").write_text("c: 3\nd: 3\nvalid: {c: 'whole, >= 1'}\n")
+    (own_folder / "dataset/T.yaml").write_text(text)
+    with pytest.raises(InputError, match=message):
+        layers.resolve("X", "M", "T")
+
+
 def test_a_wrong_key_in_a_file_names_the_file(own_folder, tmp_path):
     file = tmp_path / "mine.yaml"
     file.write_text("epoch: 3\n")
@@ -152,7 +174,7 @@ def test_what_a_data_set_chose_is_known_to_model_or_method():
     for dataset in layers.names("dataset"):
         file = layers.load_properties(layers.property_file("dataset", dataset))
         for model, values in file.get("for_model", {}).items():
-            plain = layers.known_keys(model, "Base", "none")
+            plain = layers.known_keys(model, "Base")
             assert set(values) <= plain, (dataset, model)
         for method, values in file.get("for_method", {}).items():
-            assert set(values) <= layers.known_keys("LightGCN", method, "none"), (dataset, method)
+            assert set(values) <= layers.known_keys("LightGCN", method), (dataset, method)

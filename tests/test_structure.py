@@ -14,9 +14,9 @@ PACKAGE = ROOT / "recbole_guider"
 # Data flows one way; a part may import itself and what stands before it.
 ORDER = [
     {"allocator", "errors", "replacing"},
-    {"property_rules", "registry", "kernels"},
+    {"property_rules", "kernels"},
     {"property_layers"},
-    {"command_line"},
+    {"registry", "command_line"},
     {"data"},
     {"evaluator", "guider"},
     {"config"},

@@ -117,12 +117,12 @@ def _gpus() -> Finding:
 
 
 def _datasets(data_path: str | Path) -> Finding:
-    from recbole_guider.data.prepare import installed
-    from recbole_guider.property_layers import described, names
+    from recbole_guider.data.prepare import installed, made_on_first_use
+    from recbole_guider.property_layers import names
 
     here = installed(data_path)
     absent = [name for name in names("dataset") if name not in here]
-    made = [name for name in absent if not described("dataset", name, "how_to_get")]
+    made = [name for name in absent if name in made_on_first_use()]
     absent = [name for name in absent if name not in made]
     parts = [f"installed in {data_path}: {', '.join(here) or 'none'}"]
     parts += [f"made on first use: {', '.join(made)}"] if made else []

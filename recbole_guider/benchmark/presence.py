@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from recbole_guider.benchmark.grid import Grid
-from recbole_guider.data.prepare import installed, not_installed
+from recbole_guider.data.prepare import installed, made_on_first_use, not_installed
 from recbole_guider.errors import InputError, nearest_name
 from recbole_guider.property_layers import described, names
 
@@ -26,7 +26,7 @@ def present_datasets(
     Raises:
         InputError: a data set asked for is not here, or none of the grid's and nothing stands in.
     """
-    here = {*installed(data_path), *_brought()}
+    here = {*installed(data_path), *made_on_first_use()}
     known = {*here, *names("dataset")}
     for name in grid.fallback_datasets:
         if name not in known:
@@ -66,10 +66,5 @@ def present_datasets(
 
 
 def _how_to_get(dataset: str) -> str:
-    """Returns the advice of a data set's property file; nothing for one that the suite brings."""
+    """Returns the advice of a data set's property file, nothing where it has none."""
     return str(described("dataset", dataset, "how_to_get") or "")
-
-
-def _brought() -> list[str]:
-    """Returns the data sets that are made on first use."""
-    return [name for name in names("dataset") if not _how_to_get(name)]

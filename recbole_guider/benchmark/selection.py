@@ -96,7 +96,7 @@ def select(
     wanted = grid if seeds is None else replace(grid, seeds=seeds, seeds_on={})
     tuned = tuple(dict.fromkeys([BARE, *chosen_methods]))
     known = {
-        (d, b, m): known_keys(b, m, d)
+        (d, b, m): known_keys(b, m)
         for d in chosen_datasets
         for b in chosen_backbones
         for m in tuned

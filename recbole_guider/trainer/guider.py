@@ -22,12 +22,6 @@ from recbole_guider.trainer.teacher import Teacher
 
 
 @method("GUIDER")
-@method("GUIDER-paper")
-@method("GUIDER-no-KD")
-@method("GUIDER-DBPR")
-@method("GUIDER-no-AMSC")
-@method("GUIDER-KL")
-@method("GUIDER-OT")
 class GuiderTrainer(MethodTrainer):
     """Teacher and student train in sync, epoch by epoch (Algorithm 1).
 

@@ -28,7 +28,7 @@ def settings(backbone: str, method: str, tiny_data_path, **extra):
     """Short training on the tiny data set, without keys that the pair does not know."""
     from recbole_guider.property_layers import known_keys
 
-    known = known_keys(backbone, method, "tiny")
+    known = known_keys(backbone, method)
     short = {key: value for key, value in SHORT.items() if key in known}
     return {"data_path": str(tiny_data_path), "method": method, **short, **extra}
 

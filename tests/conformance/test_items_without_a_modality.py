@@ -34,7 +34,7 @@ def data_path(tiny_data_path, tmp_path_factory):
 
 
 def result(backbone, method, data_path, **extra):
-    known = known_keys(backbone, method, "tiny")
+    known = known_keys(backbone, method)
     given = {key: value for key, value in SHORT.items() if key in known}
     return run(backbone, "tiny", method, {**given, "data_path": str(data_path), **extra})
 

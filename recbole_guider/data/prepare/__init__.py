@@ -14,6 +14,11 @@ from recbole_guider.property_layers import described, names
 _EMBEDDED = {"ml-100k": ml100k.prepare}
 
 
+def made_on_first_use() -> list[str]:
+    """Returns the names of the data sets that the suite makes itself."""
+    return list(_EMBEDDED)
+
+
 def installed(data_path: str | Path) -> list[str]:
     """Returns the sorted names of the data sets with interactions below ``data_path``."""
     root = Path(data_path)
