@@ -102,11 +102,7 @@ def select(
         for m in tuned
     }
     every = frozenset().union(*(own for kind, own in known.items() if kind[2] in chosen_methods))
-    varied = {grid.vary: f"{_origin(grid)}vary {grid.vary}"} if grid.vary else {}
-    for key, where in {**sources, **varied}.items():
-        if key not in every:
-            hint = nearest_name(key, every)
-            raise InputError("no cell of this grid knows the property", where=where, mend=hint)
+    _check_known(grid, every, sources)
     start = overrides.pop("seed", None)
     of_kind = {
         kind: {key: value for key, value in overrides.items() if key in own}
@@ -226,6 +222,29 @@ def _trials(search: Search | None) -> str:
     if search is None:
         return "No search: the property files' values."
     return f"{search.trials} trials for each backbone, and for each method."
+
+
+def _check_known(grid: Grid, known: frozenset[str], sources: Mapping[str, str]) -> None:
+    """Refuses a property that no chosen combination knows.
+
+    What the grid states for a combination of its own that is not among the chosen ones is fine, but
+    for the property that it varies.
+    """
+    combinations = {m: [known_keys(b, m) for b in grid.backbones] for m in grid.methods}
+    of_grid = known.union(*(keys for every in combinations.values() for keys in every))
+    if grid.vary and grid.vary in of_grid - known:
+        able = [m for m, every in combinations.items() if any(grid.vary in keys for keys in every)]
+        raise InputError(
+            f"none of the chosen methods knows {grid.vary}, which the grid varies",
+            where=f"grid {grid.name}",
+            mend=f"Choose {' or '.join(able)} too.",
+        )
+    varied = {grid.vary: f"{_origin(grid)}vary {grid.vary}"} if grid.vary else {}
+    for key, where in {**sources, **varied}.items():
+        may_be = of_grid if where.startswith(_origin(grid)) else known
+        if key not in may_be:
+            hint = nearest_name(key, may_be)
+            raise InputError("no cell of this grid knows the property", where=where, mend=hint)
 
 
 def _origin(grid: Grid) -> str:

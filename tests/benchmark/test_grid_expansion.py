@@ -97,6 +97,14 @@ def test_overrides_reach_the_cells_that_know_them(write, here):
     }
 
 
+def test_what_the_grid_states_for_a_method_that_is_not_chosen_is_let_be(write, here):
+    grid = load_grid(write(overrides="{kd_weight: 0.5, epochs: 3}"))
+    cells = select(grid, methods=["Base"], command_line=here).cells
+    assert {cell.properties["epochs"] for cell in cells} == {3}
+    mine = {**here, "kd_weight": 0.5}
+    refused(lambda: select(grid, methods=["Base"], command_line=mine), "--kd_weight")
+
+
 def test_files_win_over_the_grid_and_the_command_line_over_files(write, here, tmp_path):
     grid = load_grid(write(overrides="{epochs: 2, learning_rate: 0.1, stopping_step: 4}"))
     (tmp_path / "a.yaml").write_text("epochs: 3\nlearning_rate: 0.2\n")

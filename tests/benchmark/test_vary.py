@@ -124,6 +124,11 @@ def test_an_unknown_or_impossible_value_is_refused_before_anything_runs(write, h
             cells_of(write(vary=vary), here)
 
 
+def test_the_chosen_methods_know_what_varies(write, here):
+    with pytest.raises(InputError, match=r"knows ot_regularization.* Choose GUIDER too\."):
+        cells_of(write(vary=LAMBDAS), here, methods=["Base"])
+
+
 def test_the_varied_property_cannot_be_set(write, here, tmp_path):
     path = write(vary=LAMBDAS)
     with pytest.raises(InputError, match=r"^--ot_regularization: is what .* Use --settings"):
