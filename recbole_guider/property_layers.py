@@ -25,9 +25,6 @@ DESCRIPTIVE_KEYS = frozenset(
 )
 
 
-_LABELS = {"model": "backbone", "dataset": "data set"}  # what messages call a kind of file
-
-
 class _Loader(yaml.SafeLoader):
     """YAML without code execution in which 1e-3 is a number, as RecBole's users expect."""
 
@@ -53,17 +50,20 @@ def names(kind: str) -> list[str]:
     return sorted(one[:-5] for one in os.listdir(folder) if one.endswith(".yaml"))
 
 
-def property_file(kind: str, name: str) -> Path:
+def property_file(kind: str, name: str, where: str = "") -> Path:
     """Returns the property file of a named model, method, dataset or grid.
+
+    ``where`` says in a message what named it.
 
     Raises:
         InputError: nothing of that kind has this name; the message holds the nearest known one.
     """
     known = names(kind)
     if name not in known:
-        label = _LABELS.get(kind, kind)
+        label = {"model": "backbone", "dataset": "data set"}.get(kind, kind)
         raise InputError(
             f"unknown {label} '{name}'",
+            where=where,
             mend=f"{nearest_name(name, known)} ({label}s are the files of properties/{kind}/)",
         )
     return properties_folder() / kind / f"{name}.yaml"
@@ -204,41 +204,39 @@ def _model_and_method(model: str, method: str) -> list[dict[str, Any]]:
     return [_cached_layer(kind, name) for kind, name in kinds]
 
 
-def suite_layers(model: str, method: str, dataset: str) -> list[dict[str, Any]]:
-    """Returns our own layers: overall < model < method < dataset.
+def _of_dataset(model: str, method: str, dataset: str) -> list[tuple[str, dict[str, Any]]]:
+    """Returns the layers of a data set's property file, each with what a message calls it.
 
-    A data set without a property file is a user's own and adds no layer. In a data set's file,
-    ``for_model`` and ``for_method`` hold what was chosen on its validation split for one backbone
-    or one method; they count as part of the file, the method's on top. A variant takes over what
-    was chosen for the method it extends, but for what the variant itself states.
+    A data set without one is a user's own and adds no layer. ``for_model`` and ``for_method`` hold
+    what was chosen on its validation split for one backbone or one method; they count as part of
+    the file, the method's on top. A variant takes over what was chosen for the method it extends,
+    but for what the variant itself states.
 
     Raises:
-        InputError: the model or the method is unknown, or one that the data set's file names.
+        InputError: the file names an unknown model or method.
     """
-    layers = _model_and_method(model, method)
-    if dataset in names("dataset"):
-        layer = dict(_cached_layer("dataset", dataset))
-        for_model = _chosen_for("model", layer, dataset)
-        for_method = _chosen_for("method", layer, dataset)
-        chosen: dict[str, Any] = {}
-        for name in lineage("method", method):
-            stated = _own_layer("method", name)
-            chosen = {key: value for key, value in chosen.items() if key not in stated}
-            chosen.update(for_method.get(name, {}))
-        layers += [layer, for_model.get(model, {}), chosen]
-    return layers
+    if dataset not in names("dataset"):
+        return []
+    where = f"{property_file('dataset', dataset)}: "
+    layer = dict(_cached_layer("dataset", dataset))
+    for_model = _chosen_for("model", layer, where)
+    for_method = _chosen_for("method", layer, where)
+    chosen: dict[str, Any] = {}
+    for name in lineage("method", method):
+        stated = _own_layer("method", name)
+        chosen = {key: value for key, value in chosen.items() if key not in stated}
+        chosen.update(for_method.get(name, {}))
+    return [(where, one) for one in (layer, for_model.get(model, {}), chosen)]
 
 
-def _chosen_for(kind: str, layer: dict[str, Any], dataset: str) -> dict[str, dict[str, Any]]:
+def _chosen_for(kind: str, layer: dict[str, Any], where: str) -> dict[str, dict[str, Any]]:
     """Takes ``for_model`` or ``for_method`` out of a data set's layer; all its names are known."""
-    section = layer.pop(f"for_{kind}", {})
-    where, known = f"{property_file('dataset', dataset)}: for_{kind}", names(kind)
+    section, where = layer.pop(f"for_{kind}", {}), f"{where}for_{kind}"
     if not isinstance(section, dict) or not all(isinstance(v, dict) for v in section.values()):
-        mend = f"Write for_{kind}: {{{known[0]}: {{learning_rate: 0.001}}}}."
+        mend = f"Write for_{kind}: {{{names(kind)[0]}: {{learning_rate: 0.001}}}}."
         raise InputError("does not hold values by name", where=where, mend=mend)
-    for name in section.keys() - set(known):
-        label = _LABELS.get(kind, kind)
-        raise InputError(f"unknown {label} '{name}'", where=where, mend=nearest_name(name, known))
+    for name in section:
+        property_file(kind, name, where)  # raises with the nearest name
     return section
 
 
@@ -305,12 +303,9 @@ def resolve(
             for key in layer.keys() & rules.keys():
                 resolved[key] = checked(resolved[key], rules[key], f"{where}{key}")
 
-    shared = _model_and_method(model, method)
-    for layer in shared:
+    for layer in _model_and_method(model, method):
         lay_over(resolved, layer)
-    of_dataset = suite_layers(model, method, dataset)[len(shared) :]
-    if of_dataset:
-        lay((f"{property_file('dataset', dataset)}: ", layer) for layer in of_dataset)
+    lay(_of_dataset(model, method, dataset))
     of_user = [(f"{path}: ", load_properties(path)) for path in files]
     lay([*of_user, ("", dict(overrides or {})), ("--", dict(command_line or {}))])
     resolved.update(model=model, method=method, dataset=dataset)

@@ -95,18 +95,13 @@ def select(
     chosen_datasets, absent, notes = present_datasets(grid, asked, data_path)
     wanted = grid if seeds is None else replace(grid, seeds=seeds, seeds_on={})
     tuned = tuple(dict.fromkeys([BARE, *chosen_methods]))
-    known = {
-        (d, b, m): known_keys(b, m)
-        for d in chosen_datasets
-        for b in chosen_backbones
-        for m in tuned
-    }
-    every = frozenset().union(*(own for kind, own in known.items() if kind[2] in chosen_methods))
+    known = {(b, m): known_keys(b, m) for b in chosen_backbones for m in tuned}
+    every = frozenset().union(*(own for (_, m), own in known.items() if m in chosen_methods))
     _check_known(grid, every, sources)
     start = overrides.pop("seed", None)
-    of_kind = {
-        kind: {key: value for key, value in overrides.items() if key in own}
-        for kind, own in known.items()
+    of_pair = {
+        pair: {key: value for key, value in overrides.items() if key in own}
+        for pair, own in known.items()
     }
     cells: list[Cell] = []
     search = _search(grid.search, trials)
@@ -117,16 +112,16 @@ def select(
             if search is not None:
                 run_seed = first if search.run_seed is None else search.run_seed
                 for method in tuned:
-                    kind = (dataset, backbone, method)
+                    kind, pair = (dataset, backbone, method), (backbone, method)
                     tried[kind] = trial_cells(
-                        search, kind, run_seed, of_kind[kind], known[kind], grid.vary
+                        search, kind, run_seed, of_pair[pair], known[pair], grid.vary
                     )
             for seed in range(first, first + wanted.seeds_of(dataset)):
                 for place, setting in enumerate(of_settings or [""]):
                     for method in chosen_methods:
-                        kind = (dataset, backbone, method)
-                        name, applied = CellName(*kind, seed), of_kind[kind]
-                        if grid.vary in known[kind]:
+                        name = CellName(dataset, backbone, method, seed)
+                        applied = of_pair[backbone, method]
+                        if grid.vary in known[backbone, method]:
                             applied = {**applied, grid.vary: of_settings[setting]}
                             cells.append(Cell(name._replace(setting=setting), applied))
                         elif place == 0:
