@@ -48,6 +48,7 @@ def test_table2_is_the_papers_and_ml_100k_stands_in(tmp_path):
     ("name", "count", "settings"),
     [
         ("table3", 8 * 5, 0),
+        ("released", 2 * 4 * 5, 0),
         ("figure3", 2 * 2 * 3, 0),
         ("figure4", 2 * 3, 0),
         ("figure6", 2 * (1 + 5) * 3, 5),  # the bare backbone knows no transport
@@ -55,12 +56,12 @@ def test_table2_is_the_papers_and_ml_100k_stands_in(tmp_path):
         ("figure8", 2 * 7 * 5 * 3, 5),  # every method knows the noise
     ],
 )
-def test_the_papers_other_grids(name, count, settings, tmp_path):
+def test_the_other_grids(name, count, settings, tmp_path):
     selection = select(load_grid(name), command_line={"data_path": str(tmp_path)})
     assert len(selection.cells) == count
     assert len({cell.name.setting for cell in selection.cells} - {""}) == settings
     assert selection.grid.figure == {
-        "table3": "gains", "figure3": "training", "figure4": "scores",
+        "table3": "gains", "released": "gains", "figure3": "training", "figure4": "scores",
     }.get(name, "settings")  # fmt: skip
 
 

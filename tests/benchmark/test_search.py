@@ -94,7 +94,7 @@ def test_the_seed_of_table2s_trials_is_not_among_its_results(tmp_path):
     assert not tried & {cell.name.seed for cell in selection.cells}
 
 
-@pytest.mark.parametrize("name", ["table3", "figure8"])
+@pytest.mark.parametrize("name", ["table3", "figure8", "released"])
 def test_grids_share_the_trials_of_table2(name, tmp_path):
     place = {"data_path": str(tmp_path)}
     whole = select(load_grid("table2"), command_line=place).trials
