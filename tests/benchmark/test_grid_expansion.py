@@ -48,7 +48,7 @@ def test_table2_is_the_papers_and_ml_100k_stands_in(tmp_path):
     ("name", "count", "settings"),
     [
         ("table3", 8 * 5, 0),
-        ("released", 2 * 4 * 5, 0),
+        ("released", 2 * 5 * 5, 0),
         ("figure3", 2 * 2 * 3, 0),
         ("figure4", 2 * 3, 0),
         ("figure6", 2 * (1 + 5) * 3, 5),  # the bare backbone knows no transport
