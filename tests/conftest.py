@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import warnings
 from pathlib import Path
@@ -17,6 +18,34 @@ warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
 def _own_command_line(monkeypatch):
     """RecBole reads sys.argv; pytest's own options are none of its business."""
     monkeypatch.setattr(sys, "argv", ["pytest"])
+
+
+@pytest.fixture
+def use_properties(monkeypatch):
+    """Makes a folder the suite's properties for one test; what was read of others is forgotten."""
+    from recbole_guider import property_layers as layers
+
+    caches = [layers._cached_content, layers.lineage, layers._cached_layer, layers._cached_rules]
+
+    def forget():
+        for cache in caches:
+            cache.cache_clear()
+
+    def use(folder):
+        monkeypatch.setattr(layers, "properties_folder", lambda: folder)
+        forget()
+        return folder
+
+    yield use
+    forget()
+
+
+@pytest.fixture
+def copied_properties(use_properties, tmp_path):
+    """A copy of the suite's properties, in its place for one test."""
+    from recbole_guider.property_layers import properties_folder
+
+    return use_properties(shutil.copytree(properties_folder(), tmp_path / "properties"))
 
 
 @pytest.fixture(scope="session", autouse=True)

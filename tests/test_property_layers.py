@@ -13,7 +13,7 @@ from recbole_guider.errors import InputError
 
 
 @pytest.fixture
-def own_folder(tmp_path, monkeypatch):
+def own_folder(tmp_path, use_properties):
     """A properties folder with one file of each kind."""
     files = {
         "overall": "a: 1\nb: 1\nc: 1\nd: 1\nepochs: 5\nmethod: M",
@@ -27,13 +27,7 @@ def own_folder(tmp_path, monkeypatch):
         path = tmp_path / f"{name}.yaml"
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
-    monkeypatch.setattr(layers, "properties_folder", lambda: tmp_path)
-    caches = [layers._cached_content, layers.lineage, layers._cached_layer, layers._cached_rules]
-    for cache in caches:
-        cache.cache_clear()
-    yield tmp_path
-    for cache in caches:
-        cache.cache_clear()
+    return use_properties(tmp_path)
 
 
 def letters(properties):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
 
 from recbole_guider import property_layers
@@ -12,17 +10,12 @@ from recbole_guider.registry import methods, trainer_class
 
 
 @pytest.fixture
-def own_variant(tmp_path, monkeypatch):
+def own_variant(copied_properties):
     """The suite's properties with a method more, which states only what differs."""
-    folder = shutil.copytree(property_layers.properties_folder(), tmp_path / "properties")
-    (folder / "method/GUIDER-mine.yaml").write_text("extends: GUIDER-DBPR\nkd_weight: 0.25\n")
-    monkeypatch.setattr(property_layers, "properties_folder", lambda: folder)
-    caches = [property_layers._cached_content, property_layers.lineage]
-    for cache in caches:
-        cache.cache_clear()
-    yield "GUIDER-mine"
-    for cache in caches:
-        cache.cache_clear()
+    (copied_properties / "method/GUIDER-mine.yaml").write_text(
+        "extends: GUIDER-DBPR\nkd_weight: 0.25\n"
+    )
+    return "GUIDER-mine"
 
 
 def test_a_variant_needs_a_property_file_only(own_variant):

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
 
-from recbole_guider import property_layers
 from recbole_guider.benchmark.cell import CellName
 from recbole_guider.benchmark.grid import load_grid
 from recbole_guider.benchmark.selection import select
@@ -201,11 +198,9 @@ def test_data_sets_that_are_absent_are_left_out_and_named(write, here):
 
 
 def test_a_data_set_that_says_not_where_it_comes_from_may_be_absent_too(
-    write, here, tmp_path, monkeypatch
+    write, here, copied_properties
 ):
-    copied = shutil.copytree(property_layers.properties_folder(), tmp_path / "copied")
-    (copied / "dataset/shop.yaml").write_text("stopping_step: 3\n")
-    monkeypatch.setattr(property_layers, "properties_folder", lambda: copied)
+    (copied_properties / "dataset/shop.yaml").write_text("stopping_step: 3\n")
     selection = select(load_grid(write(datasets="[shop, tiny]")), command_line=here)
     assert {cell.name.dataset for cell in selection.cells} == {"tiny"}
     assert selection.absent == {"shop": ""}
