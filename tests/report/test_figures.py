@@ -12,7 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from recbole_guider.report.board import arrange
-from recbole_guider.report.figures.drawing import KINDS, drawing_of, render_svg
+from recbole_guider.report.figures.drawing import KINDS, drawing_of, lay_out, render_svg
 from recbole_guider.report.figures.panels import looks
 from recbole_guider.report.results import ResultKey
 from recbole_guider.report.tables import render
@@ -91,12 +91,15 @@ def any_grid(request):
     return request.getfixturevalue(request.param)
 
 
+def drawing_of_case(case):
+    wanted, cells, records = case
+    return drawing_of(arrange(wanted, cells, records, {}))
+
+
 def drawn(case) -> list:
     """The axes of each panel."""
-    wanted, cells, records = case
-    drawing = drawing_of(arrange(wanted, cells, records, {}))
     painted = []
-    for panel in drawing.panels:
+    for panel in drawing_of_case(case).panels:
         axes = Figure().add_subplot()
         panel.paint(axes)
         painted.append((panel, axes))
@@ -139,7 +142,8 @@ def test_gains_are_points_with_intervals_filled_where_significant(compared) -> N
     board = arrange(*compared, {})
     ((panel, axes),) = drawn(compared)
     assert panel.title == "BM3"
-    assert panel.x_label == "gain in Recall@20, %"  # it chooses the epoch; Recall@5 comes first
+    # Recall@20 chooses the epoch, though Recall@5 comes first.
+    assert drawing_of_case(compared).x_label == "gain in Recall@20, %"
     assert [label.get_text() for label in axes.get_yticklabels()] == ["T-CE", "GUIDER"]
     zero, *lines = axes.get_lines()
     assert set(zero.get_xdata()) == {0.0}
@@ -159,9 +163,50 @@ def test_gains_without_a_test_over_seeds_are_hollow(compared) -> None:
     assert [line.get_markerfacecolor() for line in axes.get_lines()[2::2]] == ["white"] * 2
 
 
+@pytest.fixture
+def side_by_side(grid, make_record):
+    """Three panels with a long name; one of them lacks a method."""
+    backbones, methods = ["VBPR", "MMGCN", "DRAGON"], ["Base", "T-CE", "GUIDER-as-released"]
+    wanted = {**grid, "backbones": backbones, "methods": methods, "baselines": ["Base", "T-CE"],
+              "figure": "gains"}  # fmt: skip
+    records = [
+        make_record(("ml-100k", backbone, method, seed), lift=0.01 * place)
+        for backbone in backbones
+        for place, method in enumerate(methods)
+        for seed in (1, 2)
+        if (backbone, method) != ("MMGCN", "T-CE")
+    ]
+    return wanted, [record.cell for record in records], records
+
+
+def test_gains_share_their_rows_and_one_that_lacks_a_method_leaves_a_gap(side_by_side) -> None:
+    figure = lay_out(drawing_of_case(side_by_side))
+    first, second, _ = figure.axes
+    assert [label.get_text() for label in first.get_yticklabels()] == ["T-CE", "GUIDER-as-released"]
+    assert not second.get_yticklabels()
+    assert [set(line.get_ydata()) for line in second.get_lines()[1:]] == [{1}, {1}]
+    low, high = second.get_ylim()
+    assert low > 1
+    assert high < 0  # the first method on top
+
+
+@pytest.mark.parametrize("case", ["side_by_side", "varied", "trained", "scored"])
+def test_what_is_written_stays_inside_the_figure(case, request) -> None:
+    figure = lay_out(drawing_of_case(request.getfixturevalue(case)))
+    figure.draw_without_rendering()  # which lays it out
+    width, height = figure.get_size_inches()
+    drawn = figure.get_tightbbox()  # in inches too
+    assert drawn.x0 >= 0
+    assert drawn.y0 >= 0
+    assert drawn.x1 <= width
+    assert drawn.y1 <= height
+
+
 def test_a_line_for_each_method_over_the_values(varied) -> None:
     ((panel, axes),) = drawn(varied)
-    assert (panel.title, panel.x_label, panel.y_label) == ("BM3", "ot_regularization", "Recall@5")
+    drawing = drawing_of_case(varied)
+    assert (drawing.x_label, drawing.y_label) == ("ot_regularization", "Recall@5")
+    assert panel.title == "BM3"
     level, line = axes.lines
     _, _, records = varied
     base = [r.per_user["recall@5"].mean() for r in records if r.cell.method == "Base"]
@@ -193,7 +238,7 @@ def test_one_seed_has_no_band_and_words_stand_side_by_side(varied, make_record) 
 def test_training_shows_seeds_and_their_mean_up_to_the_shortest(trained) -> None:
     (panel, axes), (other, _) = drawn(trained)
     assert (panel.title, other.title) == ("LightGCN", "BM3")  # the grid's order
-    assert panel.y_label == "validation Recall@20"
+    assert drawing_of_case(trained).y_label == "validation Recall@20"
     base, guider = axes.lines[2], axes.lines[5]
     assert list(base.get_xdata()) == [0, 2, 3]  # epoch 1 was not evaluated
     assert list(base.get_ydata()) == [0, 2, 3]
@@ -215,9 +260,7 @@ def test_scores_are_densities_with_the_area_under_the_curve(scored) -> None:
     assert list(axes.patches[2].get_data().values) == [0.75, 0.25, 0.0]
     assert not axes.texts  # the record tells none
     assert panels[1][1].texts[0].get_text() == "AUC 0.600"  # as the record tells it
-    wanted, cells, records = scored
-    drawing = drawing_of(arrange(wanted, cells, records, {}))
-    assert "(seed 5)" in drawing.caption
+    assert "(seed 5)" in drawing_of_case(scored).caption
 
 
 def test_nothing_to_show_is_no_figure_and_an_old_one_goes(tmp_path, any_grid) -> None:

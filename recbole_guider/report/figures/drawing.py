@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import math
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
 from recbole_guider.report.board import Board
 from recbole_guider.report.figures.gains import draw_gains
@@ -17,6 +17,9 @@ from recbole_guider.report.figures.panels import Drawing
 from recbole_guider.report.figures.scores import draw_scores
 from recbole_guider.report.figures.settings import draw_settings
 from recbole_guider.report.figures.training import draw_training
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 KINDS: dict[str, Callable[[Board], Drawing]] = {
     "gains": draw_gains,
@@ -62,6 +65,17 @@ def drawing_of(board: Board) -> Drawing | None:
 def render_svg(drawing: Drawing) -> str:
     """Returns a drawing as SVG text, 700 pixels wide."""
     import matplotlib
+
+    with matplotlib.rc_context():  # a user's own matplotlibrc has no say
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_STYLE)  # type: ignore[arg-type]
+        stream = io.BytesIO()
+        lay_out(drawing).savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
+    return stream.getvalue().decode("utf-8")
+
+
+def lay_out(drawing: Drawing) -> Figure:
+    """Returns a drawing as matplotlib's figure, in the style that is set."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
@@ -71,25 +85,19 @@ def render_svg(drawing: Drawing) -> str:
     longest = max((len(name) for name, _ in drawing.legend), default=0)
     across = max(1, min(5, _LEGEND_LETTERS // (longest + 8)))  # a handle is as wide as 8 letters
     legend_rows = math.ceil(len(drawing.legend) / across)
-    with matplotlib.rc_context():  # a user's own matplotlibrc has no say
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_STYLE)  # type: ignore[arg-type]
-        height = _PANEL_HEIGHT * rows * (1.2 if columns < 3 else 1.0) + 0.25 * legend_rows
-        figure = Figure(figsize=(_WIDTH, height), layout="constrained")
-        FigureCanvasSVG(figure)
-        grid = figure.subplots(rows, columns, squeeze=False)
-        for place, axes in enumerate(grid.flat):
-            if place >= count:
-                axes.set_axis_off()
-                continue
-            panel = drawing.panels[place]
-            axes.set_title(panel.title)
-            axes.set_xlabel(panel.x_label)
-            axes.set_ylabel(panel.y_label)
-            panel.paint(axes)
-        if drawing.legend:
-            handles = [make() for _, make in drawing.legend]
-            figure.legend(handles=handles, loc="outside upper center", ncols=across)
-        stream = io.BytesIO()
-        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
-    return stream.getvalue().decode("utf-8")
+    height = _PANEL_HEIGHT * rows * (1.2 if columns < 3 else 1.0) + 0.25 * legend_rows
+    figure = Figure(figsize=(_WIDTH, height), layout="constrained")
+    FigureCanvasSVG(figure)
+    grid = figure.subplots(rows, columns, squeeze=False, sharey=drawing.shared_rows)
+    for axes, panel in zip(grid.flat, drawing.panels):
+        axes.set_title(panel.title)
+        panel.paint(axes)
+    for axes in grid.flat[count:]:
+        axes.set_axis_off()
+    # Not for each panel: the layout keeps no room for a label that is wider than its axes.
+    figure.supxlabel(drawing.x_label, fontsize="medium")
+    figure.supylabel(drawing.y_label, fontsize="medium")
+    if drawing.legend:
+        handles = [make() for _, make in drawing.legend]
+        figure.legend(handles=handles, loc="outside upper center", ncols=across)
+    return figure

@@ -31,14 +31,10 @@ class Panel:
 
     Attributes:
         title: above it.
-        x_label: below it.
-        y_label: to its left.
         paint: draws into the axes it is given.
     """
 
     title: str
-    x_label: str
-    y_label: str
     paint: Callable[[Axes], None]
 
 
@@ -48,13 +44,19 @@ class Drawing:
 
     Attributes:
         panels: in reading order; none where nothing can be shown.
+        x_label: of all panels, once below them.
+        y_label: of all panels, once to their left.
         legend: name and maker of each handle of the legend.
         caption: what the figure shows, as Markdown.
+        shared_rows: whether all panels have the same y axis, whose names stand on the left only.
     """
 
     panels: tuple[Panel, ...]
+    x_label: str
+    y_label: str
     legend: tuple[tuple[str, Callable[[], Any]], ...]
     caption: str
+    shared_rows: bool = False
 
 
 def looks(names: Sequence[str], strong: Sequence[str]) -> dict[str, Look]:

@@ -34,7 +34,7 @@ def draw_ranks(ranks: Ranks, strong: Sequence[str]) -> Drawing:
         _paint_names(axes, ranks, strong, lowest)
 
     title = f"Average rank by {ranks.metric}, {len(ranks.blocks)} blocks (1 is best)"
-    return Drawing((Panel(title, "", "", paint),), (), "")
+    return Drawing((Panel(title, paint),), "", "", (), "")
 
 
 def _paint_scale(axes: Axes, ranks: Ranks) -> None:

@@ -34,7 +34,7 @@ def draw_scores(board: Board) -> Drawing:
             for found in first[key].diagnostics["score_distribution"]:
                 label = LABELS.get(found["label"], str(found["label"]))
                 title = f"{name}: {label}"
-                panels.append(Panel(title, "score", "density", _painter(found)))
+                panels.append(Panel(title, _painter(found)))
     seeds = sorted({record.cell.seed for record in first.values()})
     named = f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
     caption = (
@@ -42,7 +42,7 @@ def draw_scores(board: Board) -> Drawing:
         ". AUC: the chance that a noisy interaction scores below a clean one; 0.5 is chance."
     )
     legend = (_patch("clean", _CLEAN, "-"), _patch("noisy", _NOISY, "--"))
-    return Drawing(tuple(panels), legend, caption)
+    return Drawing(tuple(panels), "score", "density", legend, caption)
 
 
 def _painter(found: Mapping[str, Any]) -> Callable[[Axes], None]:

@@ -55,7 +55,7 @@ def draw_settings(board: Board) -> Drawing:
         caption += " Bands: one standard deviation over seeds to either side."
     if shared:
         caption += f" Dashed and level: a method that does not know `{board.vary}`."
-    return Drawing(tuple(panels), tuple(legend), caption)
+    return Drawing(tuple(panels), str(board.vary), metric, tuple(legend), caption)
 
 
 _Point = tuple[float, float]  # mean, standard deviation over seeds
@@ -102,7 +102,7 @@ def _panel(
         axes.margins(x=0.06)
 
     title = block_title(dataset, backbone, board.datasets)
-    return Panel(title, str(board.vary), board.metrics[0], paint)
+    return Panel(title, paint)
 
 
 def _paint_line(

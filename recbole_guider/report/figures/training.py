@@ -48,8 +48,6 @@ def draw_training(board: Board, each_seed: bool = True) -> Drawing:
     panels = [
         Panel(
             block_title(dataset, backbone, board.datasets),
-            "epoch",
-            y_label,
             _painter(curves[dataset, backbone], style, each_seed),
         )
         for dataset in board.datasets
@@ -62,7 +60,7 @@ def draw_training(board: Board, each_seed: bool = True) -> Drawing:
         f"{'Strong lines' if each_seed else 'Lines'}: mean over seeds, up to the end of the "
         f"shortest run{'; thin lines: single seeds' if each_seed else ''}."
     )
-    return Drawing(tuple(panels), tuple(legend), caption)
+    return Drawing(tuple(panels), "epoch", y_label, tuple(legend), caption)
 
 
 def _name(method: str, setting: str) -> str:
