@@ -13,6 +13,12 @@ from recbole_guider.report.results import ResultKey
 
 SIGNIFICANCE = 0.05
 HOLE = "—"
+# Metric columns that fit a page of GitHub without a scroll bar.
+_COLUMNS = 8
+OVER_BARE = (
+    "**\\*** / **†**: significantly better / worse than the bare backbone in both tests; "
+    "**(\\*)** / **(†)**: over users alone."
+)
 _MARKS = {1: "\\*", -1: "†"}
 
 
@@ -26,6 +32,12 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         disable_numparse=True,
         colalign=["left"] + ["right"] * (len(headers) - 1),
     )
+
+
+def side_by_side(board: Board) -> list[tuple[str, ...]]:
+    """Returns the data sets in groups whose columns fit beside each other."""
+    size = max(1, _COLUMNS // len(board.metrics))
+    return [board.datasets[i : i + size] for i in range(0, len(board.datasets), size)]
 
 
 def row_labels(board: Board) -> dict[tuple[str, str], str]:
@@ -78,7 +90,9 @@ def mark(against: Against) -> str:
 
 
 def gained(against: Against) -> str:
-    """Returns the relative gain of a comparison with its mark; the baseline must not be 0."""
+    """Returns the relative gain of a comparison with its mark."""
+    if against.level <= 0:
+        return "baseline is 0"
     return f"{percent(against.paired.relative_gain)} %{mark(against)}"
 
 

@@ -7,6 +7,7 @@ from recbole_guider.report.board import Board
 from recbole_guider.report.comparison import Against
 from recbole_guider.report.markdown import (
     HOLE,
+    OVER_BARE,
     gained,
     p_value,
     row_labels,
@@ -53,8 +54,7 @@ def gains_by_setting(board: Board) -> list[str]:
         blocks.append(
             "Difference from the bare backbone in the same setting, relative to its mean, with the "
             "p value over users after Holm's correction (a family is a data set and metric, all "
-            "settings together). **\\*** / **†**: significantly better / worse than the bare "
-            "backbone in both tests; **(\\*)** / **(†)**: over users alone."
+            f"settings together). {OVER_BARE}"
         )
     return blocks
 
@@ -69,5 +69,4 @@ def _headers(board: Board, corner: str) -> list[str]:
 def _gain(against: Against | None) -> str:
     if against is None:
         return HOLE
-    gain = gained(against) if against.level > 0 else "baseline is 0"
-    return f"{gain}<br>{p_value(against)}"
+    return f"{gained(against)}<br>{p_value(against)}"

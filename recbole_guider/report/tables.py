@@ -6,7 +6,6 @@ dates, the order of the records, the locale) reaches the files.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,31 +15,20 @@ from recbole_guider.replacing import replacing
 from recbole_guider.report import caption
 from recbole_guider.report.board import Board, arrange
 from recbole_guider.report.chosen import Choice, Kind, chosen_table, trials_csv
-from recbole_guider.report.comparison import Against
 from recbole_guider.report.detection import detection_csv, detection_table
 from recbole_guider.report.early_ends import early_ends
 from recbole_guider.report.figures.drawing import drawing_of, render_svg
 from recbole_guider.report.figures.ranks import ranks_svg
+from recbole_guider.report.gains_tables import gains_over_bare, gains_over_best
 from recbole_guider.report.html.page import render_page
 from recbole_guider.report.latex import render_latex
-from recbole_guider.report.markdown import (
-    SIGNIFICANCE,
-    gained,
-    p_value,
-    percent,
-    row_labels,
-    table,
-    value,
-)
+from recbole_guider.report.markdown import SIGNIFICANCE, row_labels, side_by_side, table, value
 from recbole_guider.report.missing import missing
 from recbole_guider.report.numbers import render_csv
 from recbole_guider.report.published.lookup import published_section
 from recbole_guider.report.ranks import ranks_section
 from recbole_guider.report.results import CellKey, Record, ResultKey
 from recbole_guider.report.settings_tables import gains_by_setting, results_by_setting
-
-# Metric columns that fit a page of GitHub without a scroll bar.
-_COLUMNS = 8
 
 
 def render(
@@ -110,16 +98,16 @@ def render_markdown(
     if board.vary:
         blocks += results_by_setting(board)
     else:
-        blocks += [_results_table(board, datasets) for datasets in _side_by_side(board)]
+        blocks += [_results_table(board, datasets) for datasets in side_by_side(board)]
     blocks += [caption.legend(board, SIGNIFICANCE), early_ends(board)]
     holes = missing(board)
     if holes:
         blocks += ["## Missing", "\n".join(holes)]
-    gains = gains_by_setting(board) if board.vary else []
+    if board.comparison.vs_best and not board.vary:
+        blocks += [f"## Gain over {board.rival()}", *gains_over_best(board)]
+    gains = gains_by_setting(board) if board.vary else gains_over_bare(board)
     if gains:
         blocks += ["## Gain over the bare backbone", *gains]
-    if board.comparison.vs_best and not board.vary:
-        blocks += [f"## Gain over {board.rival()}", *_gains(board)]
     ranks = ranks_section(board)
     if ranks:
         blocks += ["## Average ranks", *ranks]
@@ -141,12 +129,6 @@ def render_markdown(
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
-def _side_by_side(board: Board) -> list[tuple[str, ...]]:
-    """Returns the data sets in groups whose columns fit beside each other."""
-    size = max(1, _COLUMNS // len(board.metrics))
-    return [board.datasets[i : i + size] for i in range(0, len(board.datasets), size)]
-
-
 def _results_table(board: Board, datasets: Sequence[str]) -> str:
     headers = [""] + [f"{name}<br>{metric}" for name in datasets for metric in board.metrics]
     rows: list[list[str]] = []
@@ -158,50 +140,6 @@ def _results_table(board: Board, datasets: Sequence[str]) -> str:
             row += [value(board, key, metric) for metric in board.metrics]
         rows.append(row)
     return table(headers, rows)
-
-
-def _gains(board: Board) -> list[str]:
-    """Returns, for each data set, the proposed methods against what they are compared with."""
-    compared, several = board.comparison, board.has_choice()
-    baseline = "best baseline" if several else "compared with"
-    blocks: list[str] = []
-    for dataset in board.datasets:
-        rows = []
-        for key in board.keys(dataset):
-            if (key, board.metrics[0]) not in compared.vs_best:
-                continue
-            best = compared.best_baseline[dataset, key.backbone, key.setting]
-            rows.append(
-                [f"{key.backbone} + {key.method}", f"{best.method} ({best.valid:.4f})"]
-                + [_gain(compared.vs_best[key, metric]) for metric in board.metrics]
-            )
-        if rows:
-            valid = next(
-                r.valid_metric for k, r in compared.results.items() if k.dataset == dataset
-            )
-            headers = [dataset, f"{baseline}<br>(validation {valid})", *board.metrics]
-            blocks.append(table(headers, rows))
-    blocks.append(
-        "Difference of the means over the seeds that both have finished, relative to the "
-        "baseline's mean, and the 95 % bootstrap interval of this gain over users; p over users "
-        "after Holm's correction; users won / tied / lost."
-        + (
-            " The best baseline is chosen on validation and need not be the one with the highest "
-            "test value."
-            if several
-            else ""
-        )
-    )
-    return blocks
-
-
-def _gain(against: Against) -> str:
-    paired = against.paired
-    gain = gained(against) if against.level > 0 else "baseline is 0"
-    if not any(map(math.isnan, paired.gain_interval)):
-        low, high = map(percent, paired.gain_interval)
-        gain += f" [{low}, {high}]"
-    return f"{gain}<br>{p_value(against)}; {paired.wins} / {paired.ties} / {paired.losses}"
 
 
 def _write(path: Path, text: str) -> Path:
