@@ -48,12 +48,17 @@ def check(claim, said):
     of["metric"] = of["metric"] or "Recall@20"
     rows = rows_of(of["grid"], of)
     assert rows, "no such row"
-    if of["verdict"].startswith("nowhere"):
+    if "where" in of["verdict"]:
         found = [verdict_of(row, of["rival"]) for row in rows if row["method"] != of["rival"]]
         certain = [gain for gain, told in found if told == "in both tests"]
         assert found
-        assert of["verdict"] in ("nowhere better", "nowhere different")
-        assert not [gain for gain in certain if gain > 0 or of["verdict"] == "nowhere different"]
+        if of["verdict"] == "everywhere undecided":
+            assert {told for _, told in found} == {"undecided"}
+        elif of["verdict"] == "nowhere different":
+            assert not certain
+        else:
+            assert of["verdict"] == "nowhere better"
+            assert not [gain for gain in certain if gain > 0]
         return
     (row,) = rows
     if of["verdict"]:

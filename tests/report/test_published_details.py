@@ -124,6 +124,23 @@ def test_what_a_correction_across_metrics_would_leave():
     }
 
 
+def test_verdicts_that_turned_are_what_the_pages_say_now():
+    for row in rows_with(DETAILS, "rival", "p then", "p now"):
+        backbone, _, share = row["backbone"].partition(" at noise ")
+        setting = f"noise_ratio={share}" if share else ""
+        place = (row["data set"], backbone, row["method"], setting, row["metric"])
+        of = numbers_of(row["grid"])[place]
+        family = "vs_base" if row["rival"] == "Base" else "vs_best"
+        assert family == "vs_base" or of["best_baseline"] == row["rival"], place
+        gain, users, both = comparison(of, family)
+        assert row["gain"] == f"{gain:+.1f} %".replace("-", "−"), place
+        p = users if row["test over"] == "users" else both
+        assert row["p now"] == printed(p), place
+        assert float(row["p then"]) < 0.05 <= p, place
+        left = "undecided" if row["test over"] == "users" else "over users alone"
+        assert verdict(users, both) == left, place
+
+
 def test_what_patience_changes(published):
     leads = {}
     for row, block in rows_of(published, "patience"):
