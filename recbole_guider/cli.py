@@ -39,6 +39,7 @@ examples:
 
   %(prog)s --compare leaderboard/results other/results
   %(prog)s --grid table2 --verify 5            are these records what this machine computes?
+  %(prog)s --grid table2 --between ml-100k/BM3/GUIDER ml-100k/BM3/BOD
   %(prog)s --doctor
 
 exit codes: 0 all cells finished, 1 some failed, 2 input that cannot be used, 130 interrupted;
@@ -77,6 +78,8 @@ def parser() -> Parser:
                          help="render what has finished; run nothing")  # fmt: skip
     instead.add_argument("--costs", action="store_true",
                          help="say what finished cells have cost; run nothing")  # fmt: skip
+    instead.add_argument("--between", nargs=2, metavar="RESULT",
+                         help="compare two: data set/backbone/method[/setting]")  # fmt: skip
     instead.add_argument("--verify", nargs="?", type=count, const=3, metavar="N",
                          help="repeat N finished cells, drawn at random, and compare")  # fmt: skip
     made.add_argument(
@@ -132,7 +135,8 @@ def _main(given: list[str]) -> int:
         files=names_in(options.config_files),
         command_line=properties,
     )
-    if not (options.plan or options.costs or options.verify):  # these write no tables
+    if not (options.plan or options.costs or options.between or options.verify):
+        # These write no tables.
         _require_folder(Path(options.leaderboard), "--leaderboard")
     from recbole_guider.benchmark.job import Job
 
@@ -152,6 +156,8 @@ def _main(given: list[str]) -> int:
         return OK
     if options.costs:
         return _costs(job)
+    if options.between:
+        return _between(job, options.between)
     how: dict[str, Any] = {}
     if options.executor == "ray":
         from recbole_guider.benchmark.crews.ray_crew import on_ray
@@ -178,6 +184,16 @@ def _costs(job: Job) -> int:
         print("No cell has finished.")
     else:
         print(cost_table(board["cells"], board["records"]))
+    return OK
+
+
+def _between(job: Job, names: Sequence[str]) -> int:
+    """Prints what two finished results say of each other; returns the exit code."""
+    from recbole_guider.report.between import compare_between
+
+    job.prepare_data()
+    board = job.board()
+    print(compare_between(board["records"], names, board["grid"]["metrics"]))
     return OK
 
 

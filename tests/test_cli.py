@@ -118,6 +118,14 @@ def test_costs_of_nothing(tmp_path, capsys, monkeypatch):
     assert left(tmp_path) == []
 
 
+def test_two_results_are_compared_once_they_are_there(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(job, "ensure_prepared", lambda *_: None)
+    results = ["ml-100k/BM3/GUIDER", "ml-100k/BM3/Base"]
+    assert cli.main(["--grid", "smoke", "--between", *results, "--leaderboard", "nowhere"]) == 2
+    assert "'ml-100k/BM3/GUIDER' has no finished result" in capsys.readouterr().err
+    assert left(tmp_path) == []
+
+
 def test_one_model_refuses_before_it_imports_anything(tmp_path, capsys):
     for arguments, message in (
         (["--model", "BM4"], "Did you mean 'BM3'?"),

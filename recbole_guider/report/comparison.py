@@ -147,6 +147,19 @@ def compare_records(
     return Comparison(results, best, vs_best, vs_base, tuple(sorted(apart)))
 
 
+def compare_alone(
+    results: Mapping[ResultKey, Result], ours: ResultKey, other: ResultKey, metrics: Sequence[str]
+) -> dict[str, Against]:
+    """Compares two results of a data set in each metric, in no family: no p is corrected.
+
+    Empty without a common seed.
+    """
+    pair = (ours, other)
+    seeds = _common([results[key] for key in pair])
+    made = _paired(results, {pair: seeds}, metrics) if seeds else {}
+    return {metric: against for (_, metric), against in made.items()}
+
+
 def _places(
     results: Mapping[ResultKey, Result], settings: Sequence[str]
 ) -> dict[ResultKey, Result]:
