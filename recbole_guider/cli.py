@@ -39,7 +39,7 @@ examples:
 
   %(prog)s --compare leaderboard/results other/results
   %(prog)s --grid table2 --verify 5            are these records what this machine computes?
-  %(prog)s --grid table2 --between ml-100k/BM3/GUIDER ml-100k/BM3/BOD
+  %(prog)s --grid table2 --datasets ml-100k --between ml-100k/BM3/GUIDER ml-100k/BM3/BOD
   %(prog)s --doctor
 
 exit codes: 0 all cells finished, 1 some failed, 2 input that cannot be used, 130 interrupted;
@@ -135,8 +135,8 @@ def _main(given: list[str]) -> int:
         files=names_in(options.config_files),
         command_line=properties,
     )
+    # Those below write no tables, so that the folder need not be one that can be written.
     if not (options.plan or options.costs or options.between or options.verify):
-        # These write no tables.
         _require_folder(Path(options.leaderboard), "--leaderboard")
     from recbole_guider.benchmark.job import Job
 

@@ -123,6 +123,13 @@ def test_two_results_are_compared_once_they_are_there(tmp_path, capsys, monkeypa
     results = ["ml-100k/BM3/GUIDER", "ml-100k/BM3/Base"]
     assert cli.main(["--grid", "smoke", "--between", *results, "--leaderboard", "nowhere"]) == 2
     assert "'ml-100k/BM3/GUIDER' has no finished result" in capsys.readouterr().err
+    monkeypatch.setattr(
+        "recbole_guider.report.between.compare_between",
+        lambda _, names, metrics: f"{' over '.join(names)} in {', '.join(metrics)}",
+    )
+    assert cli.main(["--grid", "smoke", "--between", *results, "--leaderboard", "nowhere"]) == 0
+    shown = "ml-100k/BM3/GUIDER over ml-100k/BM3/Base in Recall@5, Recall@20"
+    assert shown in capsys.readouterr().out
     assert left(tmp_path) == []
 
 

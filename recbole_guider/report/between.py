@@ -3,38 +3,47 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from recbole_guider.errors import InputError, nearest_name
 from recbole_guider.report.comparison import Against, compare_alone
-from recbole_guider.report.markdown import HOLE, percent, table
-from recbole_guider.report.results import Record, Result, ResultKey, average_over_seeds
+from recbole_guider.report.markdown import HOLE, gained, table
+from recbole_guider.report.results import (
+    Record,
+    Result,
+    ResultKey,
+    average_over_seeds,
+    cell_key,
+    result_key,
+)
 
 _OPTION = "--between"
 
 
 def compare_between(records: Iterable[Record], names: Sequence[str], metrics: Sequence[str]) -> str:
-    """Returns what two results say of each other, as a Markdown table and a sentence.
+    """Returns the difference of two results in each metric, as a Markdown table with a note.
 
     Args:
-        records: finished cells in any order; those of other data sets are left out.
+        records: finished cells in any order; those of other results are left out.
         names: of the two results, ``data set/backbone/method``, and ``/setting`` where a property
             varies; the gain is the first one's over the second.
         metrics: the table's rows.
 
     Raises:
-        InputError: a name is no result, the data sets differ or no seed is common to both.
+        InputError: a name is no result, both are one, the data sets differ or no seed is common.
     """
-    datasets = [name.partition("/")[0] for name in names]
-    if datasets[0] != datasets[1]:
+    keyed = [(result_key(cell_key(record.cell)), record) for record in records]
+    known = {"/".join(filter(None, key)): key for key, _ in keyed}
+    ours, other = (_named(name, known) for name in names)
+    if ours == other:
+        raise InputError("both names are one result", where=_OPTION, mend="Name two.")
+    if ours.dataset != other.dataset:
         raise InputError(
-            f"'{names[0]}' and '{names[1]}' have other users",
+            f"'{names[0]}' and '{names[1]}' are of two data sets, whose users cannot be paired",
             where=_OPTION,
-            mend="Compare two results of one data set.",
+            mend="Name two results of one data set.",
         )
-    of_dataset = [record for record in records if record.cell.dataset == datasets[0]]
-    results = average_over_seeds(of_dataset, metrics)
-    ours, other = (_named(name, results) for name in names)
+    results = average_over_seeds([one for key, one in keyed if key in (ours, other)], metrics)
     made = compare_alone(results, ours, other, metrics)
     if not made:
         raise InputError(
@@ -52,8 +61,7 @@ def compare_between(records: Iterable[Record], names: Sequence[str], metrics: Se
     )
 
 
-def _named(name: str, results: dict[ResultKey, Result]) -> ResultKey:
-    known = {"/".join(filter(None, key)): key for key in results}
+def _named(name: str, known: Mapping[str, ResultKey]) -> ResultKey:
     if name not in known:
         raise InputError(
             f"'{name}' has no finished result in this grid",
@@ -71,8 +79,13 @@ def _row(metric: str, against: Against, ours: Result, other: Result) -> list[str
     return [
         metric,
         *(f"{sum(means) / len(means):.4f}" for means in of_seeds),
-        f"{percent(against.paired.relative_gain)} %" if against.level > 0 else "baseline is 0",
-        f"{against.paired.p_value:.4f}",
-        HOLE if math.isnan(against.both_p) else f"{against.both_p:.4f}",
+        gained(against),
+        _p(against.paired.p_value),
+        _p(against.both_p),
         f"{won} of {len(against.seeds)}",
     ]
+
+
+def _p(value: float) -> str:
+    """Returns a p value, or a hole where there are too few users or seeds for the test."""
+    return HOLE if math.isnan(value) else "< 0.0001" if value < 1e-4 else f"{value:.4f}"

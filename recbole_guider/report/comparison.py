@@ -36,14 +36,14 @@ _Asked = tuple[tuple[ResultKey, ResultKey], str]  # two results, metric
 
 
 class Against(NamedTuple):
-    """A comparison of a result with another method's on the same data set and backbone.
+    """A comparison of a result with another one of the same data set.
 
     Attributes:
-        method: the other method.
+        method: of the other result.
         paired: the comparison over users.
-        p_holm: its p value after Holm's correction.
+        p_holm: its p value after Holm's correction; nan outside a family (:func:`compare_alone`).
         seeds: the seeds that both have finished, over which both sides are averaged.
-        level: the other method's mean over these seeds.
+        level: the other result's mean over these seeds.
         settings: the settings of the two results, empty for one that stands in every setting.
         both_p: p value over users and seeds; nan for fewer than three common seeds.
         both_p_holm: the same after Holm's correction, in a family of its own.

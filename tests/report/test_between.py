@@ -73,10 +73,20 @@ def test_a_setting_is_named_and_two_seeds_are_too_few_for_a_test_over_seeds(reco
     ("names", "said", "mend"),
     [
         ((OURS, "ml-100k/DRAGON/base"), "'ml-100k/DRAGON/base' has no finished", "DRAGON/Base'"),
-        ((OURS, "baby/BM3/Base"), "have other users", "one data set"),
+        ((OURS, "ml100k/DRAGON/Base"), "'ml100k/DRAGON/Base' has no finished", "ml-100k/DRAGON"),
+        ((OURS, ""), "'' has no finished", "Known: baby/BM3/Base, "),
+        ((OURS, "baby/BM3/Base"), "are of two data sets", "of one data set"),
+        ((OURS, OURS), "both names are one result", "Name two"),
         ((OURS, "ml-100k/VBPR/Base"), "no seed in common", "Finish the seeds"),
     ],
-    ids=["an unknown result", "two data sets", "no common seed"],
+    ids=[
+        "an unknown method",
+        "an unknown data set",
+        "nothing",
+        "two data sets",
+        "one result",
+        "no common seed",
+    ],
 )
 def test_what_cannot_be_compared_is_said_in_a_line(records, names, said, mend) -> None:
     with pytest.raises(InputError) as refused:
@@ -84,6 +94,21 @@ def test_what_cannot_be_compared_is_said_in_a_line(records, names, said, mend) -
     assert said in str(refused.value)
     assert mend in str(refused.value)
     assert "--between" in str(refused.value)
+
+
+def test_what_has_no_number_is_said_so(make_record) -> None:
+    bare = ("ml-100k", "BM3", "Base", 1)
+    nothing = make_record(bare, lift=-9.0, n=1)  # values are clipped at 0
+    lone = [nothing, make_record(("ml-100k", "BM3", "GUIDER", 1), n=1)]
+    found = rows(compare_between(lone, ("ml-100k/BM3/GUIDER", "ml-100k/BM3/Base"), METRICS))
+    assert {tuple(row[2:]) for row in found.values()} == {("baseline is 0", "—", "—", "1 of 1")}
+
+
+def test_a_tiny_p_is_not_zero(make_record) -> None:
+    records = [make_record(("ml-100k", "BM3", "Base", seed)) for seed in (1, 2, 3)]
+    records += [make_record(("ml-100k", "BM3", "T-CE", seed), lift=0.1) for seed in (1, 2, 3)]
+    found = rows(compare_between(records, ("ml-100k/BM3/T-CE", "ml-100k/BM3/Base"), METRICS))
+    assert {row[3] for row in found.values()} == {"< 0.0001"}
 
 
 def test_before_anything_has_finished_it_says_what_to_do() -> None:

@@ -12,7 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from recbole_guider.report.board import arrange
-from recbole_guider.report.figures.drawing import KINDS, drawing_of, lay_out, render_svg
+from recbole_guider.report.figures.drawing import KINDS, drawing_of, lay_out, render_svg, styled
 from recbole_guider.report.figures.panels import looks
 from recbole_guider.report.results import ResultKey
 from recbole_guider.report.tables import render
@@ -192,8 +192,9 @@ def test_gains_share_their_rows_and_one_that_lacks_a_method_leaves_a_gap(side_by
 
 @pytest.mark.parametrize("case", ["side_by_side", "varied", "trained", "scored"])
 def test_what_is_written_stays_inside_the_figure(case, request) -> None:
-    figure = lay_out(drawing_of_case(request.getfixturevalue(case)))
-    figure.draw_without_rendering()  # which lays it out
+    with styled():
+        figure = lay_out(drawing_of_case(request.getfixturevalue(case)))
+        figure.draw_without_rendering()  # which lays it out
     width, height = figure.get_size_inches()
     drawn = figure.get_tightbbox()  # in inches too
     assert drawn.x0 >= 0

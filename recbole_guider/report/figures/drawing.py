@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Callable
 
 from recbole_guider.report.board import Board
@@ -47,6 +49,7 @@ _STYLE: dict[str, Any] = {
     "grid.color": "#e4e4e4",
     "grid.linewidth": 0.7,
     "axes.axisbelow": True,
+    "figure.labelsize": "medium",
     "legend.frameon": False,
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
@@ -64,14 +67,21 @@ def drawing_of(board: Board) -> Drawing | None:
 
 def render_svg(drawing: Drawing) -> str:
     """Returns a drawing as SVG text, 700 pixels wide."""
-    import matplotlib
-
-    with matplotlib.rc_context():  # a user's own matplotlibrc has no say
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_STYLE)  # type: ignore[arg-type]
-        stream = io.BytesIO()
+    stream = io.BytesIO()
+    with styled():
         lay_out(drawing).savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
     return stream.getvalue().decode("utf-8")
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Sets the style of all figures; a user's own matplotlibrc has no say."""
+    import matplotlib
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_STYLE)  # type: ignore[arg-type]
+        yield
 
 
 def lay_out(drawing: Drawing) -> Figure:
@@ -95,8 +105,8 @@ def lay_out(drawing: Drawing) -> Figure:
     for axes in grid.flat[count:]:
         axes.set_axis_off()
     # Not for each panel: the layout keeps no room for a label that is wider than its axes.
-    figure.supxlabel(drawing.x_label, fontsize="medium")
-    figure.supylabel(drawing.y_label, fontsize="medium")
+    figure.supxlabel(drawing.x_label)
+    figure.supylabel(drawing.y_label)
     if drawing.legend:
         handles = [make() for _, make in drawing.legend]
         figure.legend(handles=handles, loc="outside upper center", ncols=across)
