@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -246,6 +247,21 @@ def test_training_shows_seeds_and_their_mean_up_to_the_shortest(trained) -> None
     assert list(guider.get_ydata()) == [10, 12, 13]
     assert list(axes.lines[1].get_xdata()) == [0, 2, 3, 4, 5]  # the longer seed, thin
     assert axes.lines[1].get_linewidth() < base.get_linewidth() < guider.get_linewidth()
+
+
+def test_epochs_below_narrow_panels_do_not_run_into_each_other(trained, make_record) -> None:
+    wanted, cells, _ = trained
+    records = [make_record(cell, valid_curve=curve(400, 0.0)) for cell in cells]
+    drawing = drawing_of_case((wanted, cells, records))
+    with styled():
+        figure = lay_out(replace(drawing, panels=drawing.panels[:1] * 3))
+        figure.draw_without_rendering()
+    for axes in figure.axes:
+        low, high = axes.get_xlim()
+        shown = [label.get_window_extent() for place, label in
+                 zip(axes.get_xticks(), axes.get_xticklabels()) if low <= place <= high]  # fmt: skip
+        assert len(shown) > 2
+        assert all(left.x1 < right.x0 for left, right in zip(shown, shown[1:]))
 
 
 def test_scores_are_densities_with_the_area_under_the_curve(scored) -> None:

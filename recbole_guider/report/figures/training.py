@@ -89,6 +89,6 @@ def _painter(
             axes.plot(common, mean, color=look.colour, linestyle=look.dashes,
                       linewidth=look.width, marker="o" if len(common) == 1 else None,
                       markersize=4)  # fmt: skip
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
 
     return paint
