@@ -258,8 +258,8 @@ def test_epochs_below_narrow_panels_do_not_run_into_each_other(trained, make_rec
         figure.draw_without_rendering()
     for axes in figure.axes:
         low, high = axes.get_xlim()
-        shown = [label.get_window_extent() for place, label in
-                 zip(axes.get_xticks(), axes.get_xticklabels()) if low <= place <= high]  # fmt: skip
+        ticks = zip(axes.get_xticks(), axes.get_xticklabels())
+        shown = [label.get_window_extent() for place, label in ticks if low <= place <= high]
         assert len(shown) > 2
         assert all(left.x1 < right.x0 for left, right in zip(shown, shown[1:]))
 
