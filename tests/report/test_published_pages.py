@@ -116,11 +116,12 @@ def test_the_verdicts_counted_in_the_text_are_the_pages():
     count = sum(metric == SHOWN for metric, _ in gains)
     assert blocks == NUMBERS[count]
     ours, papers = above_every_baseline("GUIDER"), above_every_baseline("GUIDER-paper")
-    assert (
-        f"holds in {SHOWN} by the mean in {NUMBERS[ours]} of {blocks} rows with our GUIDER and in "
-        f"{NUMBERS[papers]} with GUIDER-paper; "
-        "significantly above the best baseline is neither in any."
-    ) in text
+    assert re.search(
+        rf"holds in {SHOWN} by the mean in {NUMBERS[ours]} of {blocks} rows with our GUIDER and in "
+        rf"{NUMBERS[papers]}(, by 0\.1 %,)? with GUIDER-paper; "
+        r"significantly above the best baseline is neither in any\.",
+        text,
+    )
     told = re.search(
         rf"GUIDER-DBPR is ahead in (\d+) of the {comparisons} (\(\d+ of them over users alone\)) "
         r"and behind in (\d+ \(\d+ of them over users alone\))\.",
