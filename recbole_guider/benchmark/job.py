@@ -116,6 +116,7 @@ class Job:
         progress = Progress(
             len(missing) + cached + sum(map(len, waiting)), cached, self.workers,
             Estimates(self.store.costs()),
+            later=lambda: [cell for stage in waiting for cell in stage.values()],
         )  # fmt: skip
         ran = list(missing)
 

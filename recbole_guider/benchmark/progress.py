@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TextIO
 
 from recbole_guider.benchmark.cell import Cell
@@ -22,6 +22,7 @@ class Progress:
         workers: how many run at a time.
         estimates: what finished cells cost; cells that finish now are added.
         stream: where to write.
+        later: gives the cells that are to follow others, beside those that wait for a worker.
     """
 
     def __init__(
@@ -31,9 +32,10 @@ class Progress:
         workers: int,
         estimates: Estimates,
         stream: TextIO | None = None,
+        later: Callable[[], Iterable[Cell]] = tuple,
     ) -> None:
         self.total, self.done, self.failed, self.workers = total, cached, 0, workers
-        self.estimates = estimates
+        self.estimates, self.later = estimates, later
         self.stream = stream or sys.stderr
         self.bar: Any = None
         if self.stream.isatty():
@@ -98,7 +100,7 @@ class Progress:
         print(f"[{counted}/{self.total}] {text}", file=self.stream, flush=True)
 
     def _left(self, waiting: Iterable[Cell], running: Mapping[Cell, float]) -> str:
-        waiting = list(waiting)
+        waiting = [*waiting, *self.later()]
         if not waiting and not running:
             return ""
         guesses = self.estimates.seconds([*waiting, *running])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 
 import fake_tuning
@@ -11,6 +12,7 @@ from fake_grid import LIGHT, computed, job_of, selection_of
 from recbole_guider.benchmark.cell import Cell, CellName
 from recbole_guider.benchmark.choosing.search import Search
 from recbole_guider.benchmark.choosing.trials import Trial, choose
+from recbole_guider.benchmark.estimate import Cost, Estimates
 from recbole_guider.benchmark.grid import Grid
 from recbole_guider.benchmark.record import unpacked
 from recbole_guider.benchmark.selection import select
@@ -53,6 +55,16 @@ def test_the_best_trial_is_run_on_every_seed(data_path, tmp_path):
     assert (chosen.asked, chosen.finished, chosen.seed) == (4, 4, 2022)
     ran = computed(data_path)
     assert len(ran) == len(set(ran)) == 2 * (4 + 2)
+
+
+def test_the_time_left_counts_cells_to_come(data_path, tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(Estimates, "cost", lambda *_: Cost(seconds=60.0, memory_mb=1.0))
+    job = job_of(searching(data_path), tmp_path / "results", workers=1)
+    assert run(job) == {}
+    lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("[")]
+    told = [re.search(r"about (.+?) left$", line).group(1) for line in lines[:-1]]
+    minutes = range(len(job.wanted) - 1, 0, -1)
+    assert told == [f"{left} min" if left > 1 else "60 s" for left in minutes]
 
 
 def patience(job):
