@@ -59,6 +59,8 @@ def test_every_number_beside_a_backbone_is_a_published_one(text):
         assert published
         for method, of in published.items():
             assert row[method] == printed(float(of["mean"])), (row, method)
+        best = {of["best_baseline"] for of in published.values()}
+        assert row.get("best baseline") in (None, *best), row
         for header, told in row.items():
             found = re.fullmatch(r"(\S+) over the (best baseline|bare backbone)", header)
             if found:
@@ -89,47 +91,49 @@ def above_every_baseline(method):
 def test_the_verdicts_counted_in_the_text_are_the_pages():
     text = words_of("leaderboard/README.md")
     told = re.search(
-        r"in (\w+) rows and four metrics, GUIDER is ahead of it in (\d+) of (\d+) comparisons "
-        r"\((\d+) of them over users alone\), .*?, "
-        r"behind in (\d+ \(\d+ of them over users alone\)) and undecided in (\d+); "
-        r"by the mean alone it is ahead in (\d+), .*? GUIDER-paper, .*?, "
-        r"is ahead in none and behind in (\d+) \((\d+) over users alone\)",
+        r"in (?P<rows>\w+) rows and four metrics, "
+        r"GUIDER is ahead in (?P<ahead>\d+) of (?P<all>\d+) comparisons "
+        r"\((?P<ahead_alone>\d+) of them over users alone\), .*?, "
+        r"behind in (?P<behind>\d+) \((?P<behind_alone>\d+)\) and undecided in (?P<rest>\d+); "
+        r"GUIDER-DBPR is ahead in (?P<kd_ahead>\d+) \((?P<kd_ahead_alone>\d+)\) "
+        r"and behind in (?P<kd_behind>\d+) \((?P<kd_behind_alone>\d+)\); "
+        r"GUIDER-paper is ahead in none "
+        r"and behind in (?P<paper_behind>\d+) \((?P<paper_behind_alone>\d+)\), .*? "
+        r"By the mean alone GUIDER is ahead in (?P<higher>\d+), ",
         text,
     )
     assert told, "the sentence has changed: change this test with it"
-    blocks, ahead, comparisons, unsure, behind, undecided, higher, worse, alone = told.groups()
-    page = verdicts(PUBLISHED / "table2.md")
-    assert page["GUIDER"] == (
-        f"the best baseline: significantly better in {ahead} ({unsure} of them over users alone), "
-        f"worse in {behind} and undecided in {undecided} of {comparisons} comparisons"
+    page, sure = verdicts(PUBLISHED / "table2.md"), "the best baseline: significantly better in "
+    alone = "of them over users alone)"
+    assert page["GUIDER"] == sure + (
+        f"{told['ahead']} ({told['ahead_alone']} {alone}, worse in {told['behind']} "
+        f"({told['behind_alone']} {alone} and undecided in {told['rest']} of {told['all']} "
+        "comparisons"
+    )
+    ahead = f"{told['kd_ahead']} ({told['kd_ahead_alone']} {alone}"
+    behind = f"{told['kd_behind']} ({told['kd_behind_alone']} {alone}"
+    assert page["GUIDER-DBPR"].startswith(f"{sure}{ahead}, worse in {behind} and ")
+    of_all = ahead.replace(" (", f" of the {told['all']} (", 1)
+    assert f"GUIDER-DBPR is ahead in {of_all} and behind in {behind}." in words_of(
+        "leaderboard/details.md"
     )
     assert page["GUIDER-paper"].startswith(
-        "the best baseline: significantly better in 0, "
-        f"worse in {worse} ({alone} of them over users alone) and "
+        f"{sure}0, worse in {told['paper_behind']} ({told['paper_behind_alone']} {alone} and "
     )
     gains = [
         (metric, float(row["vs_best_difference"]))
         for (_, _, method, _, metric), row in numbers_of("table2").items()
         if method == "GUIDER" and row["vs_best_difference"]
     ]
-    assert int(higher) == sum(gain > 0 for _, gain in gains)
-    count = sum(metric == SHOWN for metric, _ in gains)
-    assert blocks == NUMBERS[count]
+    assert int(told["higher"]) == sum(gain > 0 for _, gain in gains)
+    rows = NUMBERS[sum(metric == SHOWN for metric, _ in gains)]
+    assert told["rows"] == rows
     ours, papers = above_every_baseline("GUIDER"), above_every_baseline("GUIDER-paper")
     assert re.search(
-        rf"holds in {SHOWN} by the mean in {NUMBERS[ours]} of {blocks} rows with our GUIDER and in "
+        rf"holds for means of {SHOWN} in {NUMBERS[ours]} of {rows} rows with our GUIDER and in "
         rf"{NUMBERS[papers]}(, by 0\.1 %,)? with GUIDER-paper; "
-        r"significantly above the best baseline is neither in any\.",
+        r"neither is significantly above the best baseline in any\.",
         text,
-    )
-    told = re.search(
-        rf"GUIDER-DBPR is ahead in (\d+) of the {comparisons} (\(\d+ of them over users alone\)) "
-        r"and behind in (\d+ \(\d+ of them over users alone\))\.",
-        words_of("leaderboard/details.md"),
-    )
-    assert told, "the sentence has changed: change this test with it"
-    assert page["GUIDER-DBPR"].startswith(
-        f"the best baseline: significantly better in {told[1]} {told[2]}, worse in {told[3]} and "
     )
 
 
@@ -195,7 +199,7 @@ def test_both_readmes_open_with_the_same_summary():
         ]
         for text in ("leaderboard/README.md", "README.md")
     )
-    assert of_front_page == re.sub(r"; \[more\]\([^)]*\)", "", of_leaderboard)
+    assert of_front_page == re.sub(r" \(\[more\]\([^)]*\)\)", "", of_leaderboard)
 
 
 def test_the_costs_beside_them_are_those_of_the_published_records(of_published_records, capsys):
@@ -253,5 +257,5 @@ def test_the_ranks_that_differ_are_the_pages():
         ("GUIDER-DBPR", "WBPR"),
         ("GUIDER-DBPR", "GUIDER-paper"),
     }
-    told = "differ only between T-CE and GUIDER-DBPR, BOD or GUIDER and between GUIDER-DBPR and"
-    assert f"{told} GUIDER-paper or (by .05) WBPR" in words_of("leaderboard/README.md")
+    told = "tells apart only T-CE from GUIDER-DBPR, BOD and GUIDER, and GUIDER-DBPR from"
+    assert f"{told} GUIDER-paper and (by .05 of a rank) WBPR" in words_of("leaderboard/README.md")
