@@ -100,9 +100,10 @@ class Progress:
         print(f"[{counted}/{self.total}] {text}", file=self.stream, flush=True)
 
     def _left(self, waiting: Iterable[Cell], running: Mapping[Cell, float]) -> str:
-        waiting = [*waiting, *self.later()]
-        if not waiting and not running:
+        waiting = list(waiting)
+        if not waiting and not running:  # what was to follow others never will
             return ""
+        waiting += self.later()
         guesses = self.estimates.seconds([*waiting, *running])
         if guesses is None:
             return ""

@@ -67,6 +67,14 @@ def test_the_time_left_counts_cells_to_come(data_path, tmp_path, monkeypatch, ca
     assert told == [f"{left} min" if left > 1 else "60 s" for left in minutes]
 
 
+def test_no_time_is_left_for_cells_without_a_choice(data_path, tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(Estimates, "cost", lambda *_: Cost(seconds=60.0, memory_mb=1.0))
+    job = job_of(searching(data_path), tmp_path / "results", workers=1)
+    assert run(job, fake_tuning.trials_fail)
+    *earlier, last = [line for line in capfd.readouterr().err.splitlines() if line.startswith("[")]
+    assert all(line.endswith("left") for line in earlier) and not last.endswith("left")
+
+
 def patience(job):
     """The patience of all trials, and that of all results, as their records tell."""
     told = [unpacked(path.read_bytes()) for path in job.store.folder.glob("*.json.gz")]
