@@ -72,7 +72,8 @@ def test_no_time_is_left_for_cells_without_a_choice(data_path, tmp_path, monkeyp
     job = job_of(searching(data_path), tmp_path / "results", workers=1)
     assert run(job, fake_tuning.trials_fail)
     *earlier, last = [line for line in capfd.readouterr().err.splitlines() if line.startswith("[")]
-    assert all(line.endswith("left") for line in earlier) and not last.endswith("left")
+    assert all(line.endswith("left") for line in earlier)
+    assert not last.endswith("left")
 
 
 def patience(job):
