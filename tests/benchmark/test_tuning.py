@@ -57,12 +57,16 @@ def test_the_best_trial_is_run_on_every_seed(data_path, tmp_path):
     assert len(ran) == len(set(ran)) == 2 * (4 + 2)
 
 
+def progress_of(capfd):
+    """The lines that tell which cells have ended."""
+    return [line for line in capfd.readouterr().err.splitlines() if line.startswith("[")]
+
+
 def test_the_time_left_counts_cells_to_come(data_path, tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(Estimates, "cost", lambda *_: Cost(seconds=60.0, memory_mb=1.0))
     job = job_of(searching(data_path), tmp_path / "results", workers=1)
     assert run(job) == {}
-    lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("[")]
-    told = [re.search(r"about (.+?) left$", line).group(1) for line in lines[:-1]]
+    told = [re.search(r"about (.+?) left$", line).group(1) for line in progress_of(capfd)[:-1]]
     minutes = range(len(job.wanted) - 1, 0, -1)
     assert told == [f"{left} min" if left > 1 else "60 s" for left in minutes]
 
@@ -71,7 +75,7 @@ def test_no_time_is_left_for_cells_without_a_choice(data_path, tmp_path, monkeyp
     monkeypatch.setattr(Estimates, "cost", lambda *_: Cost(seconds=60.0, memory_mb=1.0))
     job = job_of(searching(data_path), tmp_path / "results", workers=1)
     assert run(job, fake_tuning.trials_fail)
-    *earlier, last = [line for line in capfd.readouterr().err.splitlines() if line.startswith("[")]
+    *earlier, last = progress_of(capfd)
     assert all(line.endswith("left") for line in earlier)
     assert not last.endswith("left")
 
